@@ -1,0 +1,91 @@
+// Sends events to one topic.
+//
+// send() copies the event into the batch of its partition and returns at once with a Delivery. A batch leaves at once
+// when none is in flight for its partition; what arrives meanwhile leaves with the next, up to batch_bytes. Keyed events
+// go to the partition of crc32c(key) modulo the number of partitions, others go round batch by batch.
+// A retry is never a duplicate: batches carry (producer id, epoch, sequence).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/client.h"
+#include "millrace/event.h"
+
+namespace millrace {
+
+namespace detail {
+class ProducerCore;
+struct BatchFate;
+}  // namespace detail
+
+// What became of an event. `offset` is not set when the ack level is none.
+struct Receipt {
+  std::uint32_t partition = 0;
+  std::optional<std::uint64_t> offset;
+  std::int64_t append_time_ns = 0;
+  AckLevel ack = AckLevel::durable;  // the level that was reached
+};
+
+// The future of one event; cheap to copy and to drop.
+class Delivery {
+ public:
+  Delivery() = default;
+  // Waits until the fate is known, at most the client's timeout.
+  Outcome<Receipt> wait() const;
+  // Empty while the fate is not known.
+  std::optional<Outcome<Receipt>> poll() const;
+
+ private:
+  friend class detail::ProducerCore;
+  Delivery(std::shared_ptr<detail::BatchFate> fate, std::uint32_t index) : fate_(std::move(fate)), index_(index) {}
+  std::shared_ptr<detail::BatchFate> fate_;
+  std::uint32_t index_ = 0;
+};
+
+// A batch of events that was not acked: definitely refused, or unknown (timed_out, disconnected).
+struct Unacked {
+  std::uint32_t partition = 0;
+  std::uint64_t event_count = 0;
+  ClientError error;
+};
+
+struct PartitionTally {
+  std::uint32_t partition = 0;
+  std::uint64_t events = 0;                 // acked
+  std::optional<std::uint64_t> first_offset, last_offset;
+};
+
+class Producer {
+ public:
+  // Asks the broker for the topic. Errors: unknown_topic, timed_out, bad_config.
+  static Outcome<Producer> open(const Client& client, std::string topic, ProducerOptions options = {});
+  Producer(Producer&&) noexcept;
+  Producer& operator=(Producer&&) noexcept;
+  // Closes; what was not acked is lost from view, so call close().
+  ~Producer();
+
+  std::uint32_t partitions() const;
+
+  // Errors: too_large (names limit and value), closed, overloaded (no room within the timeout), unknown_partition.
+  Outcome<Delivery> send(const Event& event);
+  Outcome<Delivery> send(std::uint32_t partition, const Event& event);
+
+  // Waits for everything sent so far; fails with the first failure since the last flush.
+  Outcome<void> flush();
+  // Flushes, stops, and answers what was not acked in this producer's life. Further sends fail.
+  std::vector<Unacked> close();
+
+  // Acked so far, per partition.
+  std::vector<PartitionTally> tally() const;
+
+ private:
+  explicit Producer(std::shared_ptr<detail::ProducerCore> core);
+  std::shared_ptr<detail::ProducerCore> core_;
+};
+
+}  // namespace millrace

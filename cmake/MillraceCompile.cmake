@@ -1,0 +1,12 @@
+# One interface target with the warnings and sanitizers that all our code is compiled with.
+add_library(millrace_compile INTERFACE)
+target_include_directories(millrace_compile INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+target_compile_options(millrace_compile INTERFACE $<BUILD_INTERFACE:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion>)
+if(MILLRACE_WERROR)
+  target_compile_options(millrace_compile INTERFACE $<BUILD_INTERFACE:-Werror>)
+endif()
+if(MILLRACE_SANITIZE)
+  target_compile_options(millrace_compile INTERFACE
+    $<BUILD_INTERFACE:-fsanitize=${MILLRACE_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=all>)
+  target_link_options(millrace_compile INTERFACE $<BUILD_INTERFACE:-fsanitize=${MILLRACE_SANITIZE}>)
+endif()

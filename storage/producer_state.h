@@ -1,0 +1,56 @@
+// What a log remembers of each producer session, so that a retry is recognised after a crash: it is rebuilt from batch
+// headers by recovery and saved with each checkpoint. The rules of accepting live in broker/produce/producer_table; this
+// is the data alone.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <unordered_map>
+#include <vector>
+
+#include "storage/base/ids.h"
+#include "storage/base/units.h"
+#include "storage/format/batch.h"
+
+namespace millrace {
+
+struct ProducedBatch {
+  std::uint64_t sequence = 0;       // of the first event
+  std::uint32_t event_count = 0;
+  std::uint32_t body_checksum = 0;  // of the bytes as sent
+  Offset base_offset;
+  WallTime append_time;
+};
+
+struct ProducerState {
+  std::uint64_t producer_id = 0;
+  std::uint32_t epoch = 0;
+  std::deque<ProducedBatch> recent;  // oldest first, at most recent_max
+  static constexpr std::size_t recent_max = 32;
+
+  std::uint64_t next_sequence() const {
+    return recent.empty() ? 0 : recent.back().sequence + recent.back().event_count;
+  }
+};
+
+// All sessions of one log, bounded: the one that was silent for longest (by append order) goes first.
+class ProducerStates {
+ public:
+  static constexpr std::size_t producers_max = 256;
+
+  // Null when this producer is not known. The pointer lives until the next note or truncate.
+  const ProducerState* find(std::uint64_t producer_id) const;
+  // An appended batch of a session (producer_id not 0); a newer epoch starts the session over.
+  void note(const BatchHeader& header);
+  // Forgets batches at and after `end`.
+  void truncate(Offset end);
+  void clear() { states_.clear(); }
+  std::vector<ProducerState> snapshot() const;  // in no order
+  void restore(std::vector<ProducerState> states);
+  std::size_t size() const { return states_.size(); }
+
+ private:
+  std::unordered_map<std::uint64_t, ProducerState> states_;
+};
+
+}  // namespace millrace

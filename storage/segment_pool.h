@@ -1,0 +1,62 @@
+// Retired segment files, kept under other names to become segments again: their blocks are allocated and written, so a
+// new segment costs no allocation and its synced writes no journal entry.
+//
+// A pooled file keeps its old bytes; they can never be taken for new ones, because the segment's identity is in every
+// checksum (docs/storage-format.md). Owner: the shard. Thread: the shard's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/base/result.h"
+#include "storage/io/completion.h"
+#include "storage/io/disk.h"
+
+namespace millrace {
+
+class SegmentPool {
+ public:
+  // `directory` relative to the disk's root; at most `bytes_max` are kept there.
+  SegmentPool(Disk& disk, std::string directory, std::uint64_t bytes_max);
+  SegmentPool(const SegmentPool&) = delete;
+  SegmentPool& operator=(const SegmentPool&) = delete;
+
+  // Makes the directory if needed and lists what is there. `done` is called from a later turn.
+  void open(std::function<void(Result<void>)> done);
+
+  const std::string& directory() const { return directory_; }
+  // A name in directory() that no file has: for a file that is about to be prepared or retired.
+  std::string fresh_name();
+
+  struct Pooled {
+    std::string path;
+    std::uint64_t bytes = 0;
+  };
+  // Hands out a file; it is no longer the pool's.
+  std::optional<Pooled> take();
+  // Whether a file of this size would be kept.
+  bool has_room(std::uint64_t bytes) const;
+  // A file that was renamed to a fresh_name() is now the pool's.
+  void put(Pooled file);
+
+ private:
+  void on_step(IoResult result);
+  void next_entry();
+  Disk& disk_;
+  std::string directory_;
+  std::uint64_t bytes_max_;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t next_name_ = 1;
+  std::vector<Pooled> files_;
+  enum class Stage { idle, make, list, open, size, close } stage_ = Stage::idle;
+  Completion io_;
+  std::vector<DirectoryEntry> entries_;
+  std::size_t at_entry_ = 0;
+  FileId file_;
+  std::function<void(Result<void>)> done_;
+};
+
+}  // namespace millrace
