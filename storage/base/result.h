@@ -64,6 +64,10 @@ bool errc_can_retry(Errc code);
 struct Error {
   Errc code = Errc::ok;
   std::string text;  // what failed, where, the limit and the value, what to do
+  // Offsets the error is about, [begin, end): the damaged range of `corrupt` (reading goes on at its end), what can be
+  // read of `offset_out_of_range`; both 0 for others.
+  std::uint64_t range_begin = 0;
+  std::uint64_t range_end = 0;
 
   Error() = default;
   explicit Error(Errc c) : code(c) {}

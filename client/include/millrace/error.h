@@ -16,6 +16,9 @@ struct ClientError {
   Origin origin = Origin::client;
   std::string text;        // what failed, the limit and the value, what to do
   bool can_retry = false;
+  // corrupt: the damaged offsets [begin, end); offset_out_of_range: what can be read now; both 0 for others.
+  std::uint64_t range_begin = 0;
+  std::uint64_t range_end = 0;
   // "name (broker): text"
   std::string to_string() const;
 };
