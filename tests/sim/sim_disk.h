@@ -1,0 +1,177 @@
+// The simulated Disk: bytes and names that are lost unless they were synced, completions in seeded order, faults on
+// demand, and a loss of power at any operation.
+//
+// An operation takes effect when it is reaped, in an order that the Random draws among those that are ready. When the
+// power goes, what is in flight counts as started: its sectors and names may be there or not, as CrashPolicy says
+// (sim_image.h). From then on every call fails, so that the owners of operations can wind up; power_on starts the
+// machine again with what is left.
+//
+// A broken rule of the seam (misaligned direct I/O, one file opened with both accesses, a closed id used again) is a
+// broken invariant and stops the test.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "storage/base/random.h"
+#include "storage/io/disk.h"
+#include "tests/sim/sim_image.h"
+
+namespace millrace::sim {
+
+enum class Call {
+  open, close, read, write, synced_write, sync_data, set_length, preallocate, file_size,
+  make_directory, remove_directory, remove, rename, sync_directory, list,
+};
+inline constexpr std::size_t call_kinds = 15;
+std::string_view call_name(Call call);
+
+class SimDisk final : public Disk {
+ public:
+  explicit SimDisk(Random& random) : random_(random) {}
+  ~SimDisk() override;
+
+  // -- Disk
+  void open(Completion& done, std::string_view path, OpenMode mode, Access access) override;
+  void close(Completion& done, FileId file) override;
+  void read(Completion& done, FileId file, Position at, MutableBytes into) override;
+  void write(Completion& done, FileId file, Position at, std::span<const ByteView> slices,
+             WriteSync sync) override;
+  void sync_data(Completion& done, FileId file) override;
+  void set_length(Completion& done, FileId file, std::uint64_t length) override;
+  void preallocate(Completion& done, FileId file, Position at, std::uint64_t length) override;
+  void file_size(Completion& done, FileId file) override;
+  void make_directory(Completion& done, std::string_view path) override;
+  void remove_directory(Completion& done, std::string_view path) override;
+  void remove(Completion& done, std::string_view path) override;
+  void rename(Completion& done, std::string_view from, std::string_view to) override;
+  void sync_directory(Completion& done, std::string_view path) override;
+  void list(Completion& done, std::string_view path, std::vector<DirectoryEntry>& out) override;
+  std::size_t reap() override;
+  std::size_t in_flight() const override { return operations_.size() + reaping_.size(); }
+  Result<Space> space() override;
+
+  // -- time: an operation waits for up to this many reaps.
+  void set_latency_reaps(std::uint64_t reaps) { latency_reaps_ = reaps; }
+  // While held, operations of this kind stay in flight.
+  void hold(Call call) { held_.insert(call); }
+  void release(Call call) { held_.erase(call); }
+
+  // -- faults
+  struct Fault {
+    Call call = Call::write;
+    Errc error = Errc::storage_error;
+    std::uint64_t nth = 1;        // counted from now
+    bool for_ever = false;        // or that one call
+    std::string path;             // only paths that contain this
+  };
+  // A failed sync forgets what it should have written, and the next one lies. A failed write has written any of its
+  // sectors.
+  void inject(Fault fault) { faults_.push_back({std::move(fault), 0}); }
+  void lift_faults() {
+    faults_.clear();
+    bad_ranges_.clear();
+  }
+  std::uint64_t faults_hit() const { return faults_hit_; }
+  // Bytes that the whole disk can hold; more is storage_full.
+  void set_capacity(std::uint64_t bytes) { capacity_bytes_ = bytes; }
+  std::uint64_t used_bytes() const { return image_.used_bytes(); }
+  // Reads that touch [begin, end) of this file fail until lift_faults or until a write covers it.
+  void make_unreadable(std::string_view path, std::uint64_t begin, std::uint64_t end);
+
+  // -- power
+  void crash(const CrashPolicy& policy);
+  // The power goes when the n-th operation from now is started (1 is the next one).
+  void crash_at(std::uint64_t operation, CrashPolicy policy);
+  void no_crash() { crash_at_ = 0; }
+  bool has_power() const { return has_power_; }
+  void power_on();
+  std::uint64_t pending_items() const { return image_.pending_items(); }
+  std::uint64_t started() const { return started_; }
+  std::uint64_t started(Call call) const { return started_of_[static_cast<std::size_t>(call)]; }
+  std::size_t open_files() const;
+  // The newest operations as text, for a failed test.
+  std::string trace() const;
+
+  // -- the medium, for tests: what is written here is durable at once, with all else that is there.
+  bool exists(std::string_view path) const { return image_.find(path) != nullptr; }
+  std::vector<std::string> names(std::string_view directory) const;
+  std::vector<std::byte> read_file(std::string_view path) const;
+  void write_file(std::string_view path, ByteView bytes);  // makes its directories
+  void make_special(std::string_view path);                // neither file nor directory
+  void make_path(std::string_view directory);
+  void remove_file(std::string_view path);
+  void rename_file(std::string_view from, std::string_view to);
+  void corrupt(std::string_view path, std::uint64_t position, std::uint8_t bits);
+  void cut_file(std::string_view path, std::uint64_t bytes);
+
+ private:
+  struct Operation {
+    Call call{};
+    Completion* done = nullptr;
+    std::string path, to;
+    OpenMode mode{};
+    Access access{};
+    FileId file;
+    std::uint64_t at = 0, length = 0;
+    MutableBytes into;
+    std::vector<ByteView> slices;
+    std::vector<DirectoryEntry>* out = nullptr;
+    std::uint64_t ready_at = 0;
+    std::optional<Errc> fault;
+  };
+  struct Handle {
+    SimNodePtr node;  // null: closed
+    std::string path;
+    OpenMode mode{};
+    Access access{};
+  };
+  struct ArmedFault {
+    Fault fault;
+    std::uint64_t seen = 0;
+  };
+  struct BadRange {
+    SimNodePtr node;
+    std::uint64_t begin, end;
+  };
+
+  void start(Operation operation);
+  void start_path(Call call, Completion& done, std::string_view path);
+  void check_direct(const Handle& handle, const Operation& operation) const;
+  std::optional<Errc> drawn_fault(const Operation& operation);
+  IoResult execute(Operation& operation);
+  IoResult execute_open(const Operation& operation);
+  IoResult execute_read(const Operation& operation);
+  IoResult execute_write(const Operation& operation);
+  IoResult execute_name(const Operation& operation);
+  IoResult execute_list(const Operation& operation);
+  void half_execute(const Operation& operation);
+  void write_some(const Operation& operation, std::uint64_t numerator);
+  bool has_room(const SimNode& file, std::uint64_t end) const;
+  Handle& handle_of(FileId file);
+  std::string name_of(const Operation& operation) const;
+
+  Random& random_;
+  SimImage image_;
+  std::vector<Handle> handles_;
+  std::deque<Operation> operations_;  // in flight, in the order of their start
+  std::deque<Operation> reaping_;     // ready in this reap and not called back yet
+  std::vector<ArmedFault> faults_;
+  std::vector<BadRange> bad_ranges_;
+  std::set<Call> held_;
+  std::uint64_t latency_reaps_ = 0;
+  std::uint64_t reaps_ = 0;
+  std::uint64_t capacity_bytes_ = std::uint64_t{1} << 40;
+  std::uint64_t started_ = 0;
+  std::array<std::uint64_t, call_kinds> started_of_{};
+  std::uint64_t faults_hit_ = 0;
+  std::uint64_t crash_at_ = 0;
+  CrashPolicy crash_policy_;
+  bool has_power_ = true;
+  std::deque<std::string> trace_;
+};
+
+}  // namespace millrace::sim

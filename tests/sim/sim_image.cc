@@ -1,0 +1,332 @@
+#include "tests/sim/sim_image.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "storage/base/check.h"
+#include "storage/base/units.h"
+
+namespace millrace::sim {
+namespace {
+
+constexpr std::uint64_t block_bytes = 4096;
+
+void put_sector(std::vector<std::byte>& image, std::uint64_t index, const std::byte* bytes) {
+  const std::uint64_t begin = index * sector_bytes;
+  if (begin >= image.size()) return;
+  const std::uint64_t count = std::min<std::uint64_t>(sector_bytes, image.size() - begin);
+  std::memcpy(image.data() + begin, bytes, count);
+}
+
+std::array<std::byte, sector_bytes> get_sector(const std::vector<std::byte>& image,
+                                               std::uint64_t index) {
+  std::array<std::byte, sector_bytes> out{};
+  const std::uint64_t begin = index * sector_bytes;
+  if (begin >= image.size()) return out;
+  std::memcpy(out.data(), image.data() + begin,
+              std::min<std::uint64_t>(sector_bytes, image.size() - begin));
+  return out;
+}
+
+bool is_kept(std::uint64_t order, const CrashPolicy& policy, std::uint64_t last_kept,
+             Random& random) {
+  switch (policy.keep) {
+    case CrashPolicy::Keep::none: return false;
+    case CrashPolicy::Keep::all: return true;
+    case CrashPolicy::Keep::prefix: return order <= last_kept;
+    case CrashPolicy::Keep::random:
+    case CrashPolicy::Keep::torn: return random.chance(1, 2);
+  }
+  UNREACHABLE("a crash policy is one of five");
+}
+
+}  // namespace
+
+std::string CrashPolicy::to_string() const {
+  switch (keep) {
+    case Keep::none: return "none";
+    case Keep::all: return "all";
+    case Keep::prefix: return "prefix " + std::to_string(count);
+    case Keep::random: return "random";
+    case Keep::torn: return "torn";
+  }
+  UNREACHABLE("a crash policy is one of five");
+}
+
+SimNodePtr SimImage::find(std::string_view path) const {
+  SimNodePtr node = root_;
+  while (!path.empty()) {
+    const auto slash = path.find('/');
+    const std::string name(path.substr(0, slash));
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+    if (name.empty() || name == ".") continue;
+    CHECK(name != "..", "no path leaves the root");
+    const auto found = node->names.find(name);
+    if (found == node->names.end()) return nullptr;
+    node = found->second;
+  }
+  return node;
+}
+
+SimImage::Place SimImage::place_of(std::string_view path) const {
+  const auto slash = path.rfind('/');
+  if (slash == std::string_view::npos) return {root_, std::string(path)};
+  auto directory = find(path.substr(0, slash));
+  if (directory != nullptr && directory->kind != SimNode::Kind::directory) directory = nullptr;
+  return {directory, std::string(path.substr(slash + 1))};
+}
+
+void SimImage::note_entry(std::vector<EntryPart> parts) {
+  for (const auto& part : parts) {
+    if (part.node == nullptr) {
+      part.directory->names.erase(part.name);
+    } else {
+      part.directory->names[part.name] = part.node;
+    }
+  }
+  entries_.push_back({next_order_++, std::move(parts)});
+}
+
+Result<SimNodePtr> SimImage::create(std::string_view path, SimNode::Kind kind) {
+  const Place place = place_of(path);
+  if (place.directory == nullptr) return fail(Errc::not_found, std::string(path));
+  if (place.directory->names.contains(place.name)) {
+    return fail(Errc::already_exists, std::string(path));
+  }
+  auto node = std::make_shared<SimNode>(kind);
+  note_entry({{place.directory, place.name, node}});
+  return node;
+}
+
+Result<void> SimImage::remove(std::string_view path, SimNode::Kind kind) {
+  const Place place = place_of(path);
+  const auto node = find(path);
+  if (node == nullptr) return fail(Errc::not_found, std::string(path));
+  const bool wants_directory = kind == SimNode::Kind::directory;
+  if ((node->kind == SimNode::Kind::directory) != wants_directory || !node->names.empty()) {
+    return fail(Errc::storage_error, "cannot remove " + std::string(path));
+  }
+  note_entry({{place.directory, place.name, nullptr}});
+  return {};
+}
+
+Result<void> SimImage::rename(std::string_view from, std::string_view to) {
+  const Place old_place = place_of(from), new_place = place_of(to);
+  const auto node = find(from), replaced = find(to);
+  if (node == nullptr || new_place.directory == nullptr) {
+    return fail(Errc::not_found, std::string(from) + " -> " + std::string(to));
+  }
+  if (replaced == node) return {};
+  if (replaced != nullptr && (replaced->kind != SimNode::Kind::file || node->kind != replaced->kind)) {
+    return fail(Errc::storage_error, "cannot replace " + std::string(to));
+  }
+  note_entry({{old_place.directory, old_place.name, nullptr},
+              {new_place.directory, new_place.name, node}});
+  return {};
+}
+
+void SimImage::write(SimNode& file, std::uint64_t at, ByteView bytes) {
+  if (bytes.empty()) return;
+  const std::uint64_t end = at + bytes.size();
+  if (end > file.live.size()) {
+    file.live.resize(end);
+    file.lengths.push_back({next_order_++, end});
+  }
+  std::memcpy(file.live.data() + at, bytes.data(), bytes.size());
+  for (std::uint64_t s = at / sector_bytes; s * sector_bytes < end; ++s) {
+    file.sectors.push_back({next_order_++, s, get_sector(file.live, s)});
+  }
+}
+
+void SimImage::set_length(SimNode& file, std::uint64_t bytes) {
+  if (bytes == file.live.size()) return;
+  file.live.resize(bytes);
+  file.lengths.push_back({next_order_++, bytes});
+}
+
+// The length is one number: whoever makes the newest durable makes all changes before it durable too, and with a cut the
+// end of every older sector behind it.
+void SimImage::apply_lengths(SimNode& file) {
+  for (const auto& length : file.lengths) {
+    if (length.bytes < file.durable.size()) {
+      std::erase_if(file.sectors, [&](const SimNode::Sector& s) {
+        return s.order < length.order && s.index * sector_bytes >= length.bytes;
+      });
+    }
+    file.durable.resize(length.bytes);
+  }
+  file.lengths.clear();
+}
+
+void SimImage::write_through(SimNode& file, std::uint64_t at, ByteView bytes) {
+  if (bytes.empty()) return;
+  write(file, at, bytes);
+  apply_lengths(file);
+  const std::uint64_t first = at / sector_bytes;
+  const std::uint64_t end = at + bytes.size();
+  if (file.durable.size() < end) file.durable.resize(end);
+  std::erase_if(file.sectors, [&](const SimNode::Sector& s) {
+    return s.index >= first && s.index * sector_bytes < end;
+  });
+  for (std::uint64_t s = first; s * sector_bytes < end; ++s) {
+    put_sector(file.durable, s, get_sector(file.live, s).data());
+  }
+}
+
+void SimImage::sync(SimNode& file) {
+  // Item by item, not a copy of what programs see: what a failed sync forgot stays forgotten.
+  std::size_t next_length = 0;
+  const auto apply_lengths_before = [&](std::uint64_t order) {
+    for (; next_length < file.lengths.size() && file.lengths[next_length].order < order;
+         ++next_length) {
+      file.durable.resize(file.lengths[next_length].bytes);
+    }
+  };
+  for (const auto& sector : file.sectors) {
+    apply_lengths_before(sector.order);
+    put_sector(file.durable, sector.index, sector.bytes.data());
+  }
+  apply_lengths_before(UINT64_MAX);
+  file.sectors.clear();
+  file.lengths.clear();
+}
+
+void SimImage::sync_directory(const SimNodePtr& directory) {
+  directory->durable_names = directory->names;
+  for (auto& entry : entries_) {
+    std::erase_if(entry.parts, [&](const EntryPart& p) { return p.directory == directory; });
+  }
+  std::erase_if(entries_, [](const Entry& e) { return e.parts.empty(); });
+}
+
+void SimImage::forget_pending(SimNode& file, Random& random) {
+  for (const auto& length : file.lengths) {
+    if (random.chance(1, 2)) file.durable.resize(length.bytes);
+  }
+  for (const auto& sector : file.sectors) {
+    if (random.chance(1, 2)) put_sector(file.durable, sector.index, sector.bytes.data());
+  }
+  file.lengths.clear();
+  file.sectors.clear();
+}
+
+std::vector<SimNodePtr> SimImage::all_nodes() const {
+  std::vector<SimNodePtr> nodes{root_};
+  std::set<const SimNode*> seen{root_.get()};
+  const auto visit = [&](const SimNodePtr& node) {
+    if (node != nullptr && seen.insert(node.get()).second) nodes.push_back(node);
+  };
+  // Order of discovery, never of addresses: a seed repeats its run.
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const auto node = nodes[i];
+    for (const auto& [name, child] : node->names) visit(child);
+    for (const auto& [name, child] : node->durable_names) visit(child);
+    if (i + 1 == nodes.size()) {
+      for (const auto& entry : entries_) {
+        for (const auto& part : entry.parts) visit(part.node);
+      }
+    }
+  }
+  return nodes;
+}
+
+std::vector<std::uint64_t> SimImage::pending_orders(const std::vector<SimNodePtr>& nodes) const {
+  std::vector<std::uint64_t> orders;
+  for (const auto& entry : entries_) orders.push_back(entry.order);
+  for (const auto& node : nodes) {
+    for (const auto& sector : node->sectors) orders.push_back(sector.order);
+    for (const auto& length : node->lengths) orders.push_back(length.order);
+  }
+  std::sort(orders.begin(), orders.end());
+  return orders;
+}
+
+std::uint64_t SimImage::pending_items() const { return pending_orders(all_nodes()).size(); }
+
+void SimImage::crash_file(SimNode& file, const CrashPolicy& policy, std::uint64_t last_kept,
+                          Random& random) {
+  const std::uint64_t durable_before = file.durable.size();
+  std::vector<std::byte> image = file.durable;
+  // Lengths and sectors in the order in which they were started.
+  std::size_t next_length = 0;
+  const auto apply_lengths_before = [&](std::uint64_t order) {
+    for (; next_length < file.lengths.size() && file.lengths[next_length].order < order; ++next_length) {
+      if (is_kept(file.lengths[next_length].order, policy, last_kept, random)) {
+        image.resize(file.lengths[next_length].bytes);
+      }
+    }
+  };
+  for (const auto& sector : file.sectors) {
+    apply_lengths_before(sector.order);
+    if (is_kept(sector.order, policy, last_kept, random)) {
+      auto bytes = sector.bytes;
+      if (policy.keep == CrashPolicy::Keep::torn && random.chance(1, 4)) {
+        const auto old = get_sector(image, sector.index);
+        const std::uint64_t from = random.below(sector_bytes);
+        std::memcpy(bytes.data() + from, old.data() + from, sector_bytes - from);
+      }
+      put_sector(image, sector.index, bytes.data());
+    } else if (policy.keep == CrashPolicy::Keep::torn && random.chance(1, 4) &&
+               sector.index * sector_bytes >= durable_before) {
+      std::array<std::byte, sector_bytes> garbage;
+      for (auto& b : garbage) b = static_cast<std::byte>(random.below(256));
+      put_sector(image, sector.index, garbage.data());
+    }
+  }
+  apply_lengths_before(UINT64_MAX);
+  file.live = image;
+  file.durable = std::move(image);
+  file.sectors.clear();
+  file.lengths.clear();
+  file.direct_opens = file.buffered_opens = 0;
+}
+
+void SimImage::crash(const CrashPolicy& policy, Random& random) {
+  const auto nodes = all_nodes();
+  const auto orders = pending_orders(nodes);
+  std::uint64_t last_kept = 0;
+  if (policy.keep == CrashPolicy::Keep::prefix && policy.count > 0 && !orders.empty()) {
+    last_kept = orders[std::min<std::size_t>(policy.count, orders.size()) - 1];
+  }
+  for (const auto& entry : entries_) {
+    if (!is_kept(entry.order, policy, last_kept, random)) continue;
+    for (const auto& part : entry.parts) {
+      if (part.node == nullptr) {
+        part.directory->durable_names.erase(part.name);
+      } else {
+        part.directory->durable_names[part.name] = part.node;
+      }
+    }
+  }
+  entries_.clear();
+  for (const auto& node : nodes) {
+    if (node->kind == SimNode::Kind::file) crash_file(*node, policy, last_kept, random);
+    node->names = node->durable_names;
+  }
+}
+
+void SimImage::settle() {
+  for (const auto& node : all_nodes()) {
+    node->durable = node->live;
+    node->sectors.clear();
+    node->lengths.clear();
+    node->durable_names = node->names;
+  }
+  entries_.clear();
+}
+
+std::uint64_t SimImage::used_bytes() const {
+  std::uint64_t bytes = 0;
+  std::vector<SimNodePtr> open{root_};
+  while (!open.empty()) {
+    const auto node = open.back();
+    open.pop_back();
+    bytes += node->kind == SimNode::Kind::directory ? block_bytes
+                                                    : align_up(node->live.size(), block_bytes);
+    for (const auto& [name, child] : node->names) open.push_back(child);
+  }
+  return bytes;
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,133 @@
+// What a simulated disk holds: a tree of files and directories, each with what programs see now (live), what is surely
+// on the medium (durable), and in between the items that a loss of power may keep or forget, one by one:
+//
+//   sector   512 bytes of a file, as they were after some write
+//   length   of a file
+//   entry    a name that came or went; a rename is one item with two parts as long as neither directory was synced
+//
+//        live  =  durable  +  all pending items in order
+//   after crash  =  durable  +  those that CrashPolicy picks, in order
+//
+// Thread: the test's.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/base/bytes.h"
+#include "storage/base/random.h"
+#include "storage/base/result.h"
+
+namespace millrace::sim {
+
+inline constexpr std::size_t sector_bytes = 512;
+
+struct CrashPolicy {
+  enum class Keep {
+    none,     // nothing that was not synced
+    all,      // everything, I/O in flight included
+    prefix,   // the first `count` items, in the order in which they were started
+    random,   // each item or not
+    torn,     // as random; a sector may also be half old, half new, and where nothing was before, hold anything
+  };
+  Keep keep = Keep::none;
+  std::uint64_t count = 0;
+
+  static CrashPolicy none() { return {Keep::none, 0}; }
+  static CrashPolicy all() { return {Keep::all, 0}; }
+  static CrashPolicy prefix(std::uint64_t count) { return {Keep::prefix, count}; }
+  static CrashPolicy random() { return {Keep::random, 0}; }
+  static CrashPolicy torn() { return {Keep::torn, 0}; }
+  std::string to_string() const;
+};
+
+struct SimNode;
+using SimNodePtr = std::shared_ptr<SimNode>;
+
+struct SimNode {
+  enum class Kind { file, directory, other };
+  explicit SimNode(Kind k) : kind(k) {}
+
+  struct Sector {
+    std::uint64_t order;
+    std::uint64_t index;
+    std::array<std::byte, sector_bytes> bytes;
+  };
+  struct Length {
+    std::uint64_t order;
+    std::uint64_t bytes;
+  };
+
+  Kind kind;
+  // Files.
+  std::vector<std::byte> live, durable;
+  std::vector<Sector> sectors;
+  std::vector<Length> lengths;
+  // Directories.
+  std::map<std::string, SimNodePtr> names, durable_names;
+  // Handles that are open now, by access.
+  int direct_opens = 0, buffered_opens = 0;
+};
+
+class SimImage {
+ public:
+  SimImage() : root_(std::make_shared<SimNode>(SimNode::Kind::directory)) {}
+
+  // -- what programs do. Errors: not_found, already_exists, storage_error.
+  SimNodePtr find(std::string_view path) const;  // null when it is not there
+  Result<SimNodePtr> create(std::string_view path, SimNode::Kind kind);
+  Result<void> remove(std::string_view path, SimNode::Kind kind);
+  Result<void> rename(std::string_view from, std::string_view to);
+  // Visible at once, loseable until a sync.
+  void write(SimNode& file, std::uint64_t at, ByteView bytes);
+  void set_length(SimNode& file, std::uint64_t bytes);
+  // The same, durable, with the file's length; other pending sectors stay pending.
+  void write_through(SimNode& file, std::uint64_t at, ByteView bytes);
+  void sync(SimNode& file);
+  void sync_directory(const SimNodePtr& directory);
+  // A sync failed: what it should have written is there or not, and the system has forgotten that it is not.
+  void forget_pending(SimNode& file, Random& random);
+
+  // -- power
+  std::uint64_t pending_items() const;
+  void crash(const CrashPolicy& policy, Random& random);
+
+  // Bytes of all files that have a name, in blocks of 4,096, and one block for each directory.
+  std::uint64_t used_bytes() const;
+  const SimNodePtr& root() const { return root_; }
+  // What is there now is durable, names included: tests that edit files start from here.
+  void settle();
+
+ private:
+  struct EntryPart {
+    SimNodePtr directory;
+    std::string name;
+    SimNodePtr node;  // null: the name goes
+  };
+  struct Entry {
+    std::uint64_t order;
+    std::vector<EntryPart> parts;
+  };
+  struct Place {
+    SimNodePtr directory;
+    std::string name;
+  };
+
+  Place place_of(std::string_view path) const;
+  void note_entry(std::vector<EntryPart> parts);
+  void apply_lengths(SimNode& file);
+  std::vector<SimNodePtr> all_nodes() const;
+  std::vector<std::uint64_t> pending_orders(const std::vector<SimNodePtr>& nodes) const;
+  void crash_file(SimNode& file, const CrashPolicy& policy, std::uint64_t last_kept, Random& random);
+
+  SimNodePtr root_;
+  std::vector<Entry> entries_;
+  std::uint64_t next_order_ = 1;
+};
+
+}  // namespace millrace::sim
