@@ -53,6 +53,7 @@ struct ShardMetrics {
   Counter fetch_bytes;
   LatencyHistogram fetch_latency;
   Counter live_published, live_bytes;
+  Counter live_dropped;                            // batches not published because too many bytes waited
   Counter replies_undeliverable;
   Counter clients;                                 // gauge: clients with state here
   Counter subscriptions, parked_fetches;           // gauges

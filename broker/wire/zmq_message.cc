@@ -1,0 +1,44 @@
+#include "broker/wire/zmq_message.h"
+
+#include <utility>
+
+namespace millrace {
+namespace {
+
+// What libzmq gives back through its hint.
+struct Held {
+  Buffer buffer;
+  PinnedBytes pinned;
+  std::uint64_t bytes = 0;
+};
+
+void drop(void*, void* hint) {
+  const std::unique_ptr<Held> held(static_cast<Held*>(hint));
+  if (held->pinned) held->pinned->fetch_sub(held->bytes, std::memory_order_relaxed);
+}
+
+zmq::message_t hold(Buffer buffer, PinnedBytes pinned) {
+  const ByteView bytes = buffer.bytes();
+  if (pinned) pinned->fetch_add(bytes.size(), std::memory_order_relaxed);
+  auto held = std::make_unique<Held>(Held{std::move(buffer), std::move(pinned), bytes.size()});
+  // libzmq promises not to write to the memory of a message that is sent; its interface predates const.
+  zmq::message_t message(const_cast<std::byte*>(bytes.data()), bytes.size(), drop, held.get());
+  static_cast<void>(held.release());
+  return message;
+}
+
+}  // namespace
+
+zmq::message_t to_message(ByteView bytes) { return {bytes.data(), bytes.size()}; }
+
+zmq::message_t to_message(Buffer buffer) {
+  if (buffer.size() < copy_below_bytes) return to_message(buffer.bytes());
+  return hold(std::move(buffer), nullptr);
+}
+
+zmq::message_t to_message(Buffer buffer, const PinnedBytes& pinned) {
+  if (buffer.size() < copy_below_bytes) return to_message(buffer.bytes());
+  return hold(std::move(buffer), pinned);
+}
+
+}  // namespace millrace

@@ -1,0 +1,106 @@
+#include "broker/wire/zmq_socket.h"
+
+#include <fmt/core.h>
+
+#include <cerrno>
+
+#include "storage/base/check.h"
+
+namespace millrace {
+namespace {
+
+// A peer that opens a connection and says nothing is dropped after this (PR-16).
+constexpr int handshake_ms = 3'000;
+// A peer whose machine is gone is noticed within this (Z-20).
+constexpr int heartbeat_ms = 5'000, heartbeat_timeout_ms = 15'000;
+// Reconnects of many clients after a restart arrive together (PR-17).
+constexpr int backlog = 1'024;
+
+// `tcp://*:0` is bound as `tcp://0.0.0.0:port`: a wildcard is listened on, not dialled, and that is what is reported.
+std::string last_endpoint(void* socket) {
+  std::string out(1024, '\0');
+  std::size_t bytes = out.size();
+  if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, out.data(), &bytes) != 0 || bytes == 0) return {};
+  out.resize(bytes - 1);  // without the closing NUL
+  return out;
+}
+
+}  // namespace
+
+Result<ZmqSocket> ZmqSocket::open(void* context, int type) {
+  ZmqSocket socket{zmq_socket(context, type)};
+  if (!socket.socket_) return fail(Errc::bad_state, fmt::format("cannot make a socket: {}", zmq_strerror(zmq_errno())));
+  socket.set(ZMQ_LINGER, 0);
+  socket.set(ZMQ_HANDSHAKE_IVL, handshake_ms);
+  socket.set(ZMQ_HEARTBEAT_IVL, heartbeat_ms);
+  socket.set(ZMQ_HEARTBEAT_TIMEOUT, heartbeat_timeout_ms);
+  socket.set(ZMQ_HEARTBEAT_TTL, heartbeat_timeout_ms);
+  socket.set(ZMQ_TCP_KEEPALIVE, 1);
+  socket.set(ZMQ_TCP_KEEPALIVE_IDLE, 30);
+  socket.set(ZMQ_TCP_KEEPALIVE_INTVL, 5);
+  socket.set(ZMQ_TCP_KEEPALIVE_CNT, 3);
+  socket.set(ZMQ_BACKLOG, backlog);
+  return socket;
+}
+
+ZmqSocket::~ZmqSocket() {
+  if (socket_) CHECK(std::this_thread::get_id() == owner_, "a socket is closed by its owner");
+}
+
+void* ZmqSocket::handle() {
+  CHECK(std::this_thread::get_id() == owner_, "a socket is used by the thread that made it");
+  return socket_.get();
+}
+
+void ZmqSocket::set(int option, int value) {
+  CHECK(zmq_setsockopt(handle(), option, &value, sizeof value) == 0, zmq_strerror(zmq_errno()));
+}
+
+void ZmqSocket::set(int option, std::int64_t value) {
+  CHECK(zmq_setsockopt(handle(), option, &value, sizeof value) == 0, zmq_strerror(zmq_errno()));
+}
+
+Result<std::string> ZmqSocket::bind(const std::string& endpoint) {
+  if (zmq_bind(handle(), endpoint.c_str()) == 0) return last_endpoint(handle());
+  const int error = zmq_errno();
+  // What the text itself gets wrong is the configuration's fault; all else is this machine's state.
+  const bool bad_text = error == EINVAL || error == EPROTONOSUPPORT || error == ENOCOMPATPROTO || error == ENODEV ||
+                        error == ENAMETOOLONG;
+  return fail(bad_text ? Errc::bad_config : Errc::bad_state,
+              fmt::format("cannot listen on {}: {}{}", endpoint, zmq_strerror(error),
+                          error == EADDRINUSE ? "; another program has it, choose another port or stop that one" : ""));
+}
+
+int ZmqSocket::descriptor() {
+  int value = -1;
+  std::size_t bytes = sizeof value;
+  CHECK(zmq_getsockopt(handle(), ZMQ_FD, &value, &bytes) == 0, zmq_strerror(zmq_errno()));
+  return value;
+}
+
+int ZmqSocket::events() {
+  int value = 0;
+  std::size_t bytes = sizeof value;
+  while (zmq_getsockopt(handle(), ZMQ_EVENTS, &value, &bytes) != 0) {
+    if (zmq_errno() != EINTR) return 0;  // the context ended; the loop is about to hear of it
+  }
+  return value;
+}
+
+ZmqSocket::Io ZmqSocket::receive(zmq::message_t& message) {
+  while (zmq_msg_recv(message.handle(), handle(), ZMQ_DONTWAIT) < 0) {
+    if (zmq_errno() != EINTR) return Io::again;
+  }
+  return Io::done;
+}
+
+ZmqSocket::Io ZmqSocket::send(zmq::message_t& message, int flags) {
+  while (zmq_msg_send(message.handle(), handle(), flags | ZMQ_DONTWAIT) < 0) {
+    const int error = zmq_errno();
+    if (error == EINTR) continue;
+    return error == EAGAIN ? Io::again : Io::unreachable;
+  }
+  return Io::done;
+}
+
+}  // namespace millrace
