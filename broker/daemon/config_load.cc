@@ -1,0 +1,119 @@
+#include "broker/daemon/config_load.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <fstream>
+#include <iterator>
+#include <toml++/toml.h>
+
+#include "broker/daemon/config_keys.h"
+
+namespace millrace {
+namespace {
+
+struct Setting {
+  std::string key;
+  RawValue value;
+  std::string origin;
+};
+
+Result<void> apply(LoadedConfig& loaded, const Setting& setting) {
+  const KeySpec* key = find_key(setting.key);
+  if (key == nullptr)
+    return fail(Errc::bad_config, fmt::format("{}: unknown key {}; the nearest is {}", setting.origin, setting.key,
+                                              nearest_key(setting.key)));
+  if (auto ok = set_key(loaded.config, *key, setting.value); !ok)
+    return fail(Errc::bad_config, fmt::format("{}: {}: {}", setting.origin, setting.key, ok.error().text));
+  loaded.origins[setting.key] = setting.origin;
+  return {};
+}
+
+RawValue raw_value(const toml::node& node) {
+  using Type = RawValue::Type;
+  if (const auto* text = node.as_string()) return {Type::text, text->get()};
+  if (const auto* integer = node.as_integer()) return {Type::integer, fmt::format("{}", integer->get())};
+  if (const auto* boolean = node.as_boolean()) return {Type::boolean, boolean->get() ? "true" : "false"};
+  if (const auto* number = node.as_floating_point()) return {Type::other, fmt::format("{}", number->get())};
+  return {Type::other, node.is_array() ? "an array" : node.is_table() ? "a table" : "a date or time"};
+}
+
+Result<void> apply_table(LoadedConfig& loaded, const std::string& file, const std::string& prefix,
+                         const toml::table& table) {
+  for (const auto& [name, node] : table) {
+    const std::string key = prefix.empty() ? std::string(name.str()) : prefix + "." + std::string(name.str());
+    const auto* inner = node.as_table();
+    if (inner != nullptr && prefix.empty()) {
+      if (auto ok = apply_table(loaded, file, key, *inner); !ok) return ok;
+      continue;
+    }
+    const Setting setting{key, raw_value(node), fmt::format("{}:{}", file, node.source().begin.line)};
+    if (auto ok = apply(loaded, setting); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> apply_file(LoadedConfig& loaded, const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in.is_open() || in.bad())
+    return fail(Errc::bad_config, fmt::format("{}: cannot read the configuration file", path));
+  try {
+    return apply_table(loaded, path, "", toml::parse(text, path));
+  } catch (const toml::parse_error& error) {
+    return fail(Errc::bad_config, fmt::format("{}:{}: {}", path, error.source().begin.line, error.description()));
+  }
+}
+
+// MILLRACE_SECTION__KEY names section.key. Other MILLRACE_ variables belong to other programs.
+Result<void> apply_environment(LoadedConfig& loaded, const std::vector<std::string>& environment) {
+  constexpr std::string_view prefix = "MILLRACE_";
+  for (const std::string& variable : environment) {
+    const std::size_t equals = variable.find('=');
+    if (equals == std::string::npos || !variable.starts_with(prefix)) continue;
+    const std::string name = variable.substr(0, equals);
+    std::string key = name.substr(prefix.size());
+    const std::size_t split = key.find("__");
+    if (split == std::string::npos) continue;
+    key.replace(split, 2, ".");
+    for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const Setting setting{key, {RawValue::Type::untyped, variable.substr(equals + 1)}, "environment " + name};
+    if (auto ok = apply(loaded, setting); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> apply_set(LoadedConfig& loaded, const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    return fail(Errc::bad_config, fmt::format("--set {}: write --set section.key=value", text));
+  return apply(loaded, {text.substr(0, equals), {RawValue::Type::untyped, text.substr(equals + 1)}, "--set"});
+}
+
+}  // namespace
+
+Result<LoadedConfig> load_config(const ConfigSources& sources) {
+  LoadedConfig loaded;
+  if (!sources.file.empty()) {
+    if (auto ok = apply_file(loaded, sources.file); !ok) return fail(ok.error());
+  }
+  if (auto ok = apply_environment(loaded, sources.environment); !ok) return fail(ok.error());
+  for (const std::string& text : sources.sets) {
+    if (auto ok = apply_set(loaded, text); !ok) return fail(ok.error());
+  }
+  for (const ConfigSources::Flag& flag : sources.flags) {
+    const Setting setting{flag.key, {RawValue::Type::untyped, flag.value}, flag.flag};
+    if (auto ok = apply(loaded, setting); !ok) return fail(ok.error());
+  }
+  if (auto ok = check_config(loaded.config, loaded.origins); !ok) return fail(ok.error());
+  return loaded;
+}
+
+std::vector<std::string> process_environment() {
+  std::vector<std::string> out;
+  for (char** variable = environ; *variable != nullptr; ++variable) out.emplace_back(*variable);
+  return out;
+}
+
+}  // namespace millrace
