@@ -1,13 +1,13 @@
 // Topics: create, list, describe, delete, trim; offsets by place.
 #pragma once
 
+#include "millrace/client.h"
+#include "millrace/where.h"
+
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
-
-#include "millrace/client.h"
-#include "millrace/where.h"
 
 namespace millrace {
 
@@ -15,7 +15,7 @@ struct TopicSummary {
   std::string name;
   std::string id;  // 32 hex digits
   std::uint32_t partitions = 0;
-  std::uint64_t bytes = 0;   // on disk
+  std::uint64_t bytes = 0;  // on disk
   std::uint64_t events = 0;
 };
 
@@ -24,7 +24,7 @@ struct PartitionDescription {
   std::uint64_t start_offset = 0, end_offset = 0;
   std::uint64_t bytes = 0;
   std::uint32_t segments = 0;
-  std::string state;  // "ok", or what is wrong
+  std::string state;                     // "ok", or what is wrong
   std::int64_t last_append_time_ns = 0;  // 0: never
   std::uint64_t corrupt_events = 0;
 };
@@ -47,7 +47,8 @@ class Admin {
  public:
   explicit Admin(const Client& client);
 
-  // Settings: docs/operations.md, "Topic settings". Errors: topic_exists, bad_topic_name, bad_setting.
+  // Settings: docs/operations.md, "Topic settings". Errors: topic_exists, bad_topic_name,
+  // bad_setting.
   Outcome<TopicDescription> create_topic(const std::string& name, std::uint32_t partitions = 1,
                                          const std::map<std::string, std::string>& settings = {});
   Outcome<std::vector<TopicSummary>> list_topics();

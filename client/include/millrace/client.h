@@ -1,15 +1,15 @@
 // A connection to one broker and the place where producers, readers and administration come from.
 //
-// Thread: every public function of every object of this library may be called from any thread; one Producer may be shared.
-// A client has one background thread; no callback has to be pumped.
+// Thread: every public function of every object of this library may be called from any thread; one
+// Producer may be shared. A client has one background thread; no callback has to be pumped.
 // Lifetime: objects made from a client keep its connection alive; destroy them in any order.
 #pragma once
 
-#include <memory>
-#include <string>
-
 #include "millrace/error.h"
 #include "millrace/options.h"
+
+#include <memory>
+#include <string>
 
 namespace millrace {
 
@@ -26,7 +26,8 @@ struct BrokerInfo {
 
 class Client {
  public:
-  // Does not wait for the broker: the first request does. Fails for an endpoint that cannot be parsed.
+  // Does not wait for the broker: the first request does. Fails for an endpoint that cannot be
+  // parsed.
   static Outcome<Client> connect(ClientOptions options = {});
 
   // One round trip.
@@ -37,7 +38,8 @@ class Client {
   const std::shared_ptr<detail::Connection>& connection() const { return connection_; }
 
  private:
-  explicit Client(std::shared_ptr<detail::Connection> connection) : connection_(std::move(connection)) {}
+  explicit Client(std::shared_ptr<detail::Connection> connection)
+      : connection_(std::move(connection)) {}
   std::shared_ptr<detail::Connection> connection_;
 };
 

@@ -1,13 +1,13 @@
-// A whole broker inside the process, for tests and small programs: starts in milliseconds, ephemeral by default.
-// Link millrace::broker.
+// A whole broker inside the process, for tests and small programs: starts in milliseconds,
+// ephemeral by default. Link millrace::broker.
 #pragma once
+
+#include "millrace/error.h"
+#include "millrace/options.h"
 
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "millrace/error.h"
-#include "millrace/options.h"
 
 namespace millrace {
 

@@ -1,4 +1,5 @@
-// Errors are values: a stable code, where it arose, a text of one line, and whether a retry can help.
+// Errors are values: a stable code, where it arose, a text of one line, and whether a retry can
+// help.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +15,10 @@ struct ClientError {
   std::uint16_t code = 0;  // the numbers of docs/wire-protocol.md, "Errors"
   std::string name;        // the stable lower-case name: "unknown_topic", "timed_out", ...
   Origin origin = Origin::client;
-  std::string text;        // what failed, the limit and the value, what to do
+  std::string text;  // what failed, the limit and the value, what to do
   bool can_retry = false;
-  // corrupt: the damaged offsets [begin, end); offset_out_of_range: what can be read now; both 0 for others.
+  // corrupt: the damaged offsets [begin, end); offset_out_of_range: what can be read now; both 0
+  // for others.
   std::uint64_t range_begin = 0;
   std::uint64_t range_end = 0;
   // "name (broker): text"

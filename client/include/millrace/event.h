@@ -1,6 +1,7 @@
 // Events as users see them.
 //
-// EventView points into the batch that was received: no copy per event. It is valid until the reader's next call.
+// EventView points into the batch that was received: no copy per event. It is valid until the
+// reader's next call.
 #pragma once
 
 #include <cstddef>

@@ -9,16 +9,20 @@
 namespace millrace {
 
 struct ClientOptions {
-  // Of the request port: "tcp://host:port", "ipc://path", or "inproc://name" with `zmq_context` set.
+  // Of the request port: "tcp://host:port", "ipc://path", or "inproc://name" with `zmq_context`
+  // set.
   std::string endpoint = "tcp://127.0.0.1:7711";
-  // Of the live feed. Empty: asked of the broker, with this endpoint's host in place of a bound wildcard.
+  // Of the live feed. Empty: asked of the broker, with this endpoint's host in place of a bound
+  // wildcard.
   std::string live_endpoint;
-  // How long one request may take, retries included, before it fails with timed_out (result unknown).
+  // How long one request may take, retries included, before it fails with timed_out (result
+  // unknown).
   std::chrono::milliseconds timeout{30'000};
   // Pauses between attempts to connect grow from min to max, with jitter.
   std::chrono::milliseconds reconnect_min{20};
   std::chrono::milliseconds reconnect_max{2'000};
-  // A void* zmq context to share with an in-process broker (EmbeddedBroker::client_options fills it). Not owned.
+  // A void* zmq context to share with an in-process broker (EmbeddedBroker::client_options fills
+  // it). Not owned.
   void* zmq_context = nullptr;
 };
 
@@ -28,7 +32,8 @@ enum class AckLevel : std::uint8_t { none = 0, received = 1, durable = 2 };
 struct ProducerOptions {
   AckLevel ack = AckLevel::durable;
   Compression compression = Compression::none;
-  // A batch leaves when it has this many bytes, or at once when nothing is in flight for its partition.
+  // A batch leaves when it has this many bytes, or at once when nothing is in flight for its
+  // partition.
   std::size_t batch_bytes = 256 * 1024;
   // Batches of one partition on their way; 1 to 32.
   std::uint32_t in_flight_max = 8;
@@ -39,7 +44,8 @@ struct ProducerOptions {
 };
 
 struct ReaderOptions {
-  // Bytes that the broker may push ahead of what was taken; bounds the reader's memory per partition.
+  // Bytes that the broker may push ahead of what was taken; bounds the reader's memory per
+  // partition.
   std::uint32_t credit_bytes = 8 * 1024 * 1024;
   // Largest body after decompression that is accepted.
   std::uint32_t batch_bytes_max = 64 * 1024 * 1024;

@@ -1,20 +1,22 @@
 // Sends events to one topic.
 //
-// send() copies the event into the batch of its partition and returns at once with a Delivery. A batch leaves at once
-// when none is in flight for its partition; what arrives meanwhile leaves with the next, up to batch_bytes. Keyed events
-// go to the partition of crc32c(key) modulo the number of partitions, others go round batch by batch.
-// A retry is never a duplicate: batches carry (producer id, epoch, sequence).
+// send() copies the event into the batch of its partition and returns at once with a Delivery. A
+// batch leaves at once when none is in flight for its partition; what arrives meanwhile leaves with
+// the next, up to batch_bytes. Keyed events go to the partition of crc32c(key) modulo the number of
+// partitions, others go round batch by batch. A retry is never a duplicate: batches carry (producer
+// id, epoch, sequence).
 #pragma once
+
+#include "millrace/client.h"
+#include "millrace/event.h"
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
-
-#include "millrace/client.h"
-#include "millrace/event.h"
 
 namespace millrace {
 
@@ -42,12 +44,17 @@ class Delivery {
 
  private:
   friend class detail::ProducerCore;
-  Delivery(std::shared_ptr<detail::BatchFate> fate, std::uint32_t index) : fate_(std::move(fate)), index_(index) {}
+  Delivery(std::shared_ptr<detail::BatchFate> fate, std::uint32_t index)
+      : fate_(std::move(fate)), index_(index) {}
   std::shared_ptr<detail::BatchFate> fate_;
   std::uint32_t index_ = 0;
 };
 
-// A batch of events that was not acked: definitely refused, or unknown (timed_out, disconnected).
+// Events that were not acked: surely not stored (all codes but one), or unknown (timed_out).
+//
+// When a batch fails, all batches of its partition that were sent behind it fail, too: as cancelled
+// (surely not stored) or, if its own fate is unknown, as timed_out. What was sent after that goes
+// on, and never overtakes an event whose fate is unknown.
 struct Unacked {
   std::uint32_t partition = 0;
   std::uint64_t event_count = 0;
@@ -56,24 +63,36 @@ struct Unacked {
 
 struct PartitionTally {
   std::uint32_t partition = 0;
-  std::uint64_t events = 0;                 // acked
+  std::uint64_t events = 0;  // acked
   std::optional<std::uint64_t> first_offset, last_offset;
+};
+
+// How far send_many came: all events, or those before the one that failed.
+struct SentMany {
+  std::size_t accepted = 0;
+  std::optional<ClientError> error;
 };
 
 class Producer {
  public:
   // Asks the broker for the topic. Errors: unknown_topic, timed_out, bad_config.
-  static Outcome<Producer> open(const Client& client, std::string topic, ProducerOptions options = {});
+  static Outcome<Producer> open(const Client& client, std::string topic,
+                                ProducerOptions options = {});
   Producer(Producer&&) noexcept;
   Producer& operator=(Producer&&) noexcept;
-  // Closes; what was not acked is lost from view, so call close().
+  // Closes, which may wait for the client's timeout; what was not acked is lost from view, so call
+  // close().
   ~Producer();
 
   std::uint32_t partitions() const;
 
-  // Errors: too_large (names limit and value), closed, overloaded (no room within the timeout), unknown_partition.
+  // Errors: too_large (names limit and value), closed, overloaded (no room within the timeout),
+  // unknown_partition.
   Outcome<Delivery> send(const Event& event);
   Outcome<Delivery> send(std::uint32_t partition, const Event& event);
+  // Many at once, for one price: events without a time all get the same "now". Their fates show in
+  // flush(), tally() and close(). Stops at the first event that is refused; errors as for send().
+  SentMany send_many(std::span<const Event> events);
 
   // Waits for everything sent so far; fails with the first failure since the last flush.
   Outcome<void> flush();
@@ -84,7 +103,8 @@ class Producer {
   std::vector<PartitionTally> tally() const;
 
  private:
-  explicit Producer(std::shared_ptr<detail::ProducerCore> core);
+  Producer(const Client& client, std::shared_ptr<detail::ProducerCore> core);
+  Client client_;  // the core's requests run on its thread
   std::shared_ptr<detail::ProducerCore> core_;
 };
 

@@ -1,9 +1,14 @@
 // Reads partitions of one topic without a group: lossless, in order per partition, from a place on.
 //
-// Reader is push with credit: the broker sends while credit lasts, history runs into live without a gap or a switch. After
-// a reconnect it goes on at the next offset, so nothing is seen twice or missed.
-// LiveReader follows the PUB feed from now on; what the feed dropped shows as a gap and is fetched from the log, in order.
+// Reader is push with credit: the broker sends while credit lasts, history runs into live without a
+// gap or a switch. After a reconnect it goes on at the next offset, so nothing is seen twice or
+// missed. LiveReader follows the PUB feed from now on; what the feed dropped shows as a gap and is
+// fetched from the log, in order.
 #pragma once
+
+#include "millrace/client.h"
+#include "millrace/event.h"
+#include "millrace/where.h"
 
 #include <chrono>
 #include <cstdint>
@@ -12,10 +17,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
-#include "millrace/client.h"
-#include "millrace/event.h"
-#include "millrace/where.h"
 
 namespace millrace {
 
@@ -30,28 +31,30 @@ struct ReadFrom {
   std::optional<Place> end;  // stop there; none: follow
 };
 
-// The events of one received batch, whole or from the asked offset on. Views live until the reader's next call.
+// The events of one received batch, whole or from the asked offset on. Views live until the
+// reader's next call.
 struct EventBatch {
   std::uint32_t partition = 0;
-  std::uint64_t end_offset = 0;      // behind the last of these events
-  std::uint64_t partition_end = 0;   // as the broker last said
+  std::uint64_t end_offset = 0;     // behind the last of these events
+  std::uint64_t partition_end = 0;  // as the broker last said
   std::span<const EventView> events;
 };
 
 class Reader {
  public:
   // All partitions of the topic, each from `begin` (to `end`, if given).
-  static Outcome<Reader> open(const Client& client, std::string topic, Place begin, std::optional<Place> end = {},
-                              ReaderOptions options = {});
-  static Outcome<Reader> open(const Client& client, std::string topic, std::vector<ReadFrom> partitions,
-                              ReaderOptions options = {});
+  static Outcome<Reader> open(const Client& client, std::string topic, Place begin,
+                              std::optional<Place> end = {}, ReaderOptions options = {});
+  static Outcome<Reader> open(const Client& client, std::string topic,
+                              std::vector<ReadFrom> partitions, ReaderOptions options = {});
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
   ~Reader();
 
-  // The next batch of events. An empty batch: nothing within `wait`. Errors: corrupt (names the range; the next call goes on
-  // behind it), offset_out_of_range (the events were removed by retention; names the new start), unknown_topic (deleted),
-  // timed_out (no broker for longer than the client's timeout).
+  // The next batch of events. An empty batch: nothing within `wait`. Errors: corrupt (names the
+  // range; the next call goes on behind it), offset_out_of_range (the events were removed by
+  // retention; names the new start), unknown_topic (deleted), timed_out (no broker for longer than
+  // the client's timeout).
   Outcome<EventBatch> next(std::chrono::milliseconds wait);
   // Every partition that had an end has reached it.
   bool finished() const;
@@ -73,12 +76,14 @@ struct LiveGap {
 class LiveReader {
  public:
   // Subscribed when it returns: an event produced after that is seen.
-  static Outcome<LiveReader> open(const Client& client, std::string topic, ReaderOptions options = {});
+  static Outcome<LiveReader> open(const Client& client, std::string topic,
+                                  ReaderOptions options = {});
   LiveReader(LiveReader&&) noexcept;
   LiveReader& operator=(LiveReader&&) noexcept;
   ~LiveReader();
 
-  // As Reader::next. Repaired events come in their place, so offsets rise without a hole per partition.
+  // As Reader::next. Repaired events come in their place, so offsets rise without a hole per
+  // partition.
   Outcome<EventBatch> next(std::chrono::milliseconds wait);
   // Gaps met since the last call.
   std::vector<LiveGap> take_gaps();

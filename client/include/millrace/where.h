@@ -1,12 +1,12 @@
 // Places in a partition, as people write them: start, end, -10, 1234, @2026-09-01T12:00:00Z, @-2h.
 #pragma once
 
+#include "millrace/error.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "millrace/error.h"
 
 namespace millrace {
 
@@ -17,7 +17,9 @@ struct Place {
 
   static Place from_start() { return {}; }
   static Place from_end() { return {Kind::end, 0}; }
-  static Place at(std::uint64_t offset) { return {Kind::offset, static_cast<std::int64_t>(offset)}; }
+  static Place at(std::uint64_t offset) {
+    return {Kind::offset, static_cast<std::int64_t>(offset)};
+  }
   // `now_ns` is what "@-2h" counts from. Errors: bad_usage, naming what is allowed.
   static Outcome<Place> parse(std::string_view text, std::int64_t now_ns);
   std::string to_string() const;

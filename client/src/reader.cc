@@ -1,0 +1,207 @@
+#include "millrace/reader.h"
+
+#include "batch_reader.h"
+#include "places.h"
+#include "reader_feed.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+
+namespace millrace {
+
+using detail::refuse;
+
+namespace detail {
+
+// The user's side of a Reader: takes from the inbox, shows events, gives credit back.
+//
+// Thread: any; calls are taken one at a time.
+class ReaderCore {
+ public:
+  ReaderCore(const Client& client, const Topic& topic, const std::vector<FeedStart>& starts,
+             ReaderOptions options)
+      : client_(client),
+        reader_(topic.key.name, options.batch_bytes_max),
+        credit_bytes_(std::max(options.credit_bytes, credit_bytes_min(topic))),
+        grant_bytes_(std::min(credit_bytes_ / 4, credit_bytes_ - topic.batch_bytes_max)),
+        feed_(std::make_shared<ReaderFeed>(*client.connection(), topic, starts, credit_bytes_)) {
+    for (const FeedStart& start : starts)
+      cursors_.push_back({start.partition, start.begin, start.end});
+    used_bytes_.resize(starts.size());
+    client_.connection()->post([feed = feed_] { feed->start(); });
+  }
+  ~ReaderCore() {
+    client_.connection()->post([feed = feed_] { feed->stop(); });
+  }
+
+  Outcome<EventBatch> next(std::chrono::milliseconds wait) {
+    const TimePoint until = SteadyClock::now() + wait;
+    std::lock_guard lock(mutex_);
+    for (;;) {
+      ReadCursor* cursor = current_ < cursors_.size() ? &cursors_[current_] : nullptr;
+      if (cursor != nullptr) {
+        if (auto shown = reader_.next(*cursor)) return std::move(*shown);
+        used_up();
+      }
+      if (all_finished()) return EventBatch{};
+      auto delivered = feed_->inbox().take(until);
+      if (!delivered) return EventBatch{};
+      if (delivered->error) {
+        ReadCursor& failed = cursors_[delivered->slot];
+        failed.position = std::max(failed.position, delivered->next_offset);
+        return refuse(std::move(*delivered->error));
+      }
+      current_ = delivered->slot;
+      message_bytes_ = delivered->bytes();
+      reader_.start(std::move(*delivered));
+    }
+  }
+
+  bool finished() const {
+    std::lock_guard lock(mutex_);
+    return all_finished();
+  }
+  std::uint64_t position(std::uint32_t partition) const {
+    std::lock_guard lock(mutex_);
+    for (const ReadCursor& cursor : cursors_) {
+      if (cursor.partition == partition) return cursor.position;
+    }
+    return 0;
+  }
+
+ private:
+  // A subscription must have room for the topic's largest batch even while used bytes wait to be
+  // granted.
+  static std::uint32_t credit_bytes_min(const Topic& topic) {
+    return topic.batch_bytes_max + topic.batch_bytes_max / 2;
+  }
+  bool all_finished() const {
+    return std::all_of(cursors_.begin(), cursors_.end(),
+                       [](const ReadCursor& c) { return c.finished(); });
+  }
+
+  void used_up() {
+    std::size_t& used = used_bytes_[current_];
+    used += message_bytes_;
+    if (used >= grant_bytes_)
+      client_.connection()->post([feed = feed_, slot = current_, bytes = std::exchange(used, 0)] {
+        feed->grant(slot, bytes);
+      });
+    current_ = UINT32_MAX;
+  }
+
+  Client client_;  // the feed runs on its thread
+  mutable std::mutex mutex_;
+  std::vector<ReadCursor> cursors_;
+  std::vector<std::size_t> used_bytes_;  // per slot, not granted again yet
+  std::uint32_t current_ = UINT32_MAX;   // slot of the message that is being shown
+  std::size_t message_bytes_ = 0;
+  BatchReader reader_;
+  const std::uint32_t credit_bytes_;
+  const std::uint32_t grant_bytes_;
+  std::shared_ptr<ReaderFeed> feed_;
+};
+
+}  // namespace detail
+
+namespace {
+
+std::optional<std::string> fault_of(const ReaderOptions& options) {
+  if (options.credit_bytes < 64 * 1024 || options.credit_bytes > (1u << 30))
+    return fmt::format("credit_bytes is {}; allowed is 65536 to {}", options.credit_bytes,
+                       1u << 30);
+  if (options.batch_bytes_max < 1024 || options.batch_bytes_max > batch_layout::body_bytes_limit)
+    return fmt::format("batch_bytes_max is {}; allowed is 1024 to {}", options.batch_bytes_max,
+                       batch_layout::body_bytes_limit);
+  return std::nullopt;
+}
+
+std::optional<std::string> fault_of(const std::vector<ReadFrom>& wishes) {
+  if (wishes.empty()) return std::string("a reader needs at least one partition");
+  std::vector<std::uint32_t> partitions;
+  for (const ReadFrom& wish : wishes) partitions.push_back(wish.partition);
+  std::sort(partitions.begin(), partitions.end());
+  const auto twice = std::adjacent_find(partitions.begin(), partitions.end());
+  if (twice != partitions.end()) return fmt::format("partition {} is named twice", *twice);
+  return std::nullopt;
+}
+
+// Offsets to begin at are taken as they are, so that one that was removed is reported and not
+// passed over.
+bool needs_asking(const Place& begin) { return begin.kind != Place::Kind::offset; }
+
+Outcome<std::vector<detail::FeedStart>> starts_of(detail::Connection& connection,
+                                                  const detail::Topic& topic,
+                                                  const std::vector<ReadFrom>& wishes) {
+  std::vector<detail::PlaceQuestion> questions;
+  for (const ReadFrom& wish : wishes) {
+    if (needs_asking(wish.begin)) questions.push_back({wish.partition, wish.begin});
+    if (wish.end) questions.push_back({wish.partition, *wish.end});
+  }
+  auto answers = detail::resolve_places(connection, topic.key, questions);
+  if (!answers) return refuse(std::move(answers.error()));
+  std::vector<detail::FeedStart> starts;
+  auto answer = answers->begin();
+  for (const ReadFrom& wish : wishes) {
+    detail::FeedStart start;
+    start.partition = wish.partition;
+    start.begin = needs_asking(wish.begin) ? (answer++)->offset
+                                           : static_cast<std::uint64_t>(wish.begin.value);
+    if (wish.end) start.end = (answer++)->offset;
+    starts.push_back(start);
+  }
+  return starts;
+}
+
+Outcome<std::unique_ptr<detail::ReaderCore>> open_core(const Client& client,
+                                                       const detail::Topic& topic,
+                                                       const std::vector<ReadFrom>& wishes,
+                                                       ReaderOptions options) {
+  for (const auto& fault : {fault_of(options), fault_of(wishes)}) {
+    if (fault) return refuse(Errc::bad_config, *fault);
+  }
+  for (const ReadFrom& wish : wishes) {
+    if (wish.partition >= topic.partitions)
+      return refuse(Errc::unknown_partition,
+                    fmt::format("partition {} of topic '{}', which has {}", wish.partition,
+                                topic.key.name, topic.partitions));
+  }
+  auto starts = starts_of(*client.connection(), topic, wishes);
+  if (!starts) return refuse(std::move(starts.error()));
+  return std::make_unique<detail::ReaderCore>(client, topic, *starts, options);
+}
+
+}  // namespace
+
+Outcome<Reader> Reader::open(const Client& client, std::string topic, Place begin,
+                             std::optional<Place> end, ReaderOptions options) {
+  auto found = detail::fetch_topic(*client.connection(), topic);
+  if (!found) return refuse(std::move(found.error()));
+  std::vector<ReadFrom> wishes;
+  for (std::uint32_t i = 0; i < found->partitions; ++i) wishes.push_back({i, begin, end});
+  auto core = open_core(client, *found, wishes, options);
+  if (!core) return refuse(std::move(core.error()));
+  return Reader(std::move(*core));
+}
+
+Outcome<Reader> Reader::open(const Client& client, std::string topic,
+                             std::vector<ReadFrom> partitions, ReaderOptions options) {
+  auto found = detail::fetch_topic(*client.connection(), topic);
+  if (!found) return refuse(std::move(found.error()));
+  auto core = open_core(client, *found, partitions, options);
+  if (!core) return refuse(std::move(core.error()));
+  return Reader(std::move(*core));
+}
+
+Reader::Reader(std::unique_ptr<detail::ReaderCore> core) : core_(std::move(core)) {}
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+Reader::~Reader() = default;
+
+Outcome<EventBatch> Reader::next(std::chrono::milliseconds wait) { return core_->next(wait); }
+bool Reader::finished() const { return core_->finished(); }
+std::uint64_t Reader::position(std::uint32_t partition) const { return core_->position(partition); }
+
+}  // namespace millrace
