@@ -1,15 +1,15 @@
 // One I/O in flight, embedded in the operation that owns it.
 //
-// Owner: the staged operation; it must stay where it is until the I/O has completed, and a Completion that dies while
-// its I/O is in flight is a broken invariant. Thread: the owning shard's; a Disk calls back only from its reap, never
-// from the call that started the I/O.
+// Owner: the staged operation; it must stay where it is until the I/O has completed, and a
+// Completion that dies while its I/O is in flight is a broken invariant. Thread: the owning
+// shard's; a Disk calls back only from its reap, never from the call that started the I/O.
 #pragma once
-
-#include <cstddef>
-#include <utility>
 
 #include "storage/base/check.h"
 #include "storage/base/result.h"
+
+#include <cstddef>
+#include <utility>
 
 namespace millrace {
 
@@ -28,7 +28,9 @@ class Completion {
   // A handler that calls `owner->Member(result)`.
   template <auto Member, class Owner>
   static Handler to() {
-    return [](void* owner, IoResult result) { (static_cast<Owner*>(owner)->*Member)(std::move(result)); };
+    return [](void* owner, IoResult result) {
+      (static_cast<Owner*>(owner)->*Member)(std::move(result));
+    };
   }
 
   bool in_flight() const { return in_flight_; }

@@ -1,29 +1,33 @@
 // Seam: files and directory entries.
 //
-// Every call takes a Completion owned by the caller, returns at once, and calls back later, from the shard's reap, with
-// a count or an Error. Arguments of bytes (spans) must stay valid until then; paths are copied. Paths are relative to
-// the disk's root; no call follows a symbolic link in the last component or leaves the root.
+// Every call takes a Completion owned by the caller, returns at once, and calls back later, from
+// the shard's reap, with a count or an Error. Arguments of bytes (spans) must stay valid until
+// then; paths are copied. Paths are relative to the disk's root; no call follows a symbolic link in
+// the last component or leaves the root.
 //
-// Directory entries are as loseable as bytes: a created, renamed or removed name is durable only after sync_directory
-// of its directory; a created file's bytes only after sync_data or a synced write.
+// Directory entries are as loseable as bytes: a created, renamed or removed name is durable only
+// after sync_directory of its directory; a created file's bytes only after sync_data or a synced
+// write.
 //
-// Errors: Errc::not_found, already_exists, storage_full (ENOSPC, EDQUOT, EFBIG), storage_error for all else, with the
-// call, path or file and the system's text. EINTR and EAGAIN are retried inside. A short write is
-// continued inside until all is written or an error comes; the sync of a synced write covers the full length, or the
-// write fails. A short read is a result: it ends at the end of the file.
+// Errors: Errc::not_found, already_exists, storage_full (ENOSPC, EDQUOT, EFBIG), storage_error for
+// all else, with the call, path or file and the system's text. EINTR and EAGAIN are retried inside.
+// A short write is continued inside until all is written or an error comes; the sync of a synced
+// write covers the full length, or the write fails. A short read is a result: it ends at the end of
+// the file.
 //
-// Three implementations: ring_disk (io_uring), thread_disk (plain calls), the simulated one in tests/sim.
+// Three implementations: ring_disk (io_uring), thread_disk (plain calls), the simulated one in
+// tests/sim.
 #pragma once
+
+#include "storage/base/bytes.h"
+#include "storage/base/ids.h"
+#include "storage/io/completion.h"
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "storage/base/bytes.h"
-#include "storage/base/ids.h"
-#include "storage/io/completion.h"
 
 namespace millrace {
 
@@ -40,9 +44,9 @@ struct DirectoryEntry {
 };
 
 enum class OpenMode {
-  read,         // existing file, read only
-  write,        // existing file, read and write
-  create,       // new file, read and write; Errc::already_exists if the name is taken
+  read,    // existing file, read only
+  write,   // existing file, read and write
+  create,  // new file, read and write; Errc::already_exists if the name is taken
 };
 
 enum class WriteSync { no, yes };
@@ -51,7 +55,8 @@ class Disk {
  public:
   virtual ~Disk() = default;
 
-  // -- files. Reads and writes of files opened with direct = yes need `direct_alignment` of memory, position and length.
+  // -- files. Reads and writes of files opened with direct = yes need `direct_alignment` of memory,
+  // position and length.
   enum class Access { buffered, direct };
   static constexpr std::size_t direct_alignment = 4096;
 
@@ -61,15 +66,16 @@ class Disk {
   virtual void close(Completion& done, FileId file) = 0;
   // Result: bytes read, short only at the end of the file.
   virtual void read(Completion& done, FileId file, Position at, MutableBytes into) = 0;
-  // Writes the slices one after the other from `at`. The array of slices is copied, the bytes are not.
-  // Result: all bytes. With WriteSync::yes the bytes (and the metadata to find them) are durable on success.
+  // Writes the slices one after the other from `at`. The array of slices is copied, the bytes are
+  // not. Result: all bytes. With WriteSync::yes the bytes (and the metadata to find them) are
+  // durable on success.
   virtual void write(Completion& done, FileId file, Position at, std::span<const ByteView> slices,
                      WriteSync sync) = 0;
   virtual void sync_data(Completion& done, FileId file) = 0;
   // Cuts or extends (with a hole).
   virtual void set_length(Completion& done, FileId file, std::uint64_t length) = 0;
-  // Reserves blocks for [at, at + length) and extends the file to its end; existing bytes stay. Where the file system
-  // cannot, the file is extended with a hole and that counts as success.
+  // Reserves blocks for [at, at + length) and extends the file to its end; existing bytes stay.
+  // Where the file system cannot, the file is extended with a hole and that counts as success.
   virtual void preallocate(Completion& done, FileId file, Position at, std::uint64_t length) = 0;
   virtual void file_size(Completion& done, FileId file) = 0;
 
@@ -82,7 +88,8 @@ class Disk {
   // Replaces `to` if it is a file. Works on directories too.
   virtual void rename(Completion& done, std::string_view from, std::string_view to) = 0;
   virtual void sync_directory(Completion& done, std::string_view path) = 0;
-  // Fills `out` (cleared first, owned by the caller, valid until completion), in no order, without "." and "..".
+  // Fills `out` (cleared first, owned by the caller, valid until completion), in no order, without
+  // "." and "..".
   virtual void list(Completion& done, std::string_view path, std::vector<DirectoryEntry>& out) = 0;
 
   // -- the turn

@@ -23,7 +23,8 @@ void Timers::arm(Timer& timer, Instant deadline) {
 }
 
 std::size_t Timers::fire(Instant now) {
-  // Only what was due when the call began; a handler may cancel or re-arm any timer, itself included.
+  // Only what was due when the call began; a handler may cancel or re-arm any timer, itself
+  // included.
   std::size_t budget = 0;
   for (auto it = due_.begin(); it != due_.end() && it->first <= now; ++it) ++budget;
   std::size_t fired = 0;

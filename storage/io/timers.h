@@ -1,12 +1,13 @@
-// Deadlines over the turn's time. The turn asks next_deadline() before it sleeps and fires what is due after it woke.
+// Deadlines over the turn's time. The turn asks next_deadline() before it sleeps and fires what is
+// due after it woke.
 //
 // A Timer is embedded in its owner and must be idle or cancelled when it dies. Thread: the shard's.
 #pragma once
 
-#include <map>
-
 #include "storage/base/check.h"
 #include "storage/base/units.h"
+
+#include <map>
 
 namespace millrace {
 
@@ -43,8 +44,8 @@ class Timers {
   // Re-arms a timer that is already armed.
   void arm(Timer& timer, Instant deadline);
   Instant next_deadline() const { return due_.empty() ? instant_never : due_.begin()->first; }
-  // Fires what is due at `now`, each once; a timer armed by a handler for a moment already past waits for the next
-  // call, so that late timers never keep a turn busy.
+  // Fires what is due at `now`, each once; a timer armed by a handler for a moment already past
+  // waits for the next call, so that late timers never keep a turn busy.
   std::size_t fire(Instant now);
 
  private:
