@@ -1,19 +1,15 @@
 // A partition's log: what the broker sees of storage.
 //
-// Trip one enters by append and flush and comes back by LogListener::on_durable; trip two enters by plan_read and goes
-// on with read. Everything else is life: open (recovery), roll, retention, trim, truncation, checkpoint, close.
+// Trip one enters by append and flush and comes back by LogListener::on_durable; trip two enters by
+// plan_read and goes on with read. Everything else is life: open (recovery), roll, retention, trim,
+// truncation, checkpoint, close.
 //
-// Owner: the broker's partition. Thread: the shard's. Needs a Disk, Clock, Timers and SlabPool that outlive it.
-// Numbers: start_offset() <= durable_end() <= appended_end(); every end is exclusive; none of the ends moves back except
-// by truncate.
-// Fails: after the first failed write or sync the log takes no more appends (Errc::storage_error, or storage_full while
-// the disk is full) and what was not durable then is never acked; reads go on.
+// Owner: the broker's partition. Thread: the shard's. Needs a Disk, Clock, Timers and SlabPool that
+// outlive it. Numbers: start_offset() <= durable_end() <= appended_end(); every end is exclusive;
+// none of the ends moves back except by truncate. Fails: after the first failed write or sync the
+// log takes no more appends (Errc::storage_error, or storage_full while the disk is full) and what
+// was not durable then is never acked; reads go on.
 #pragma once
-
-#include <functional>
-#include <memory>
-#include <string>
-#include <vector>
 
 #include "storage/base/ids.h"
 #include "storage/base/random.h"
@@ -27,10 +23,15 @@
 #include "storage/producer_state.h"
 #include "storage/slab.h"
 
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
 namespace millrace {
 
-class SegmentPool;   // storage/segment_pool.h: retired files, kept to be segments again
-class CacheBudget;   // storage/tail_cache.h: memory that the tail caches of all logs share
+class SegmentPool;  // storage/segment_pool.h: retired files, kept to be segments again
+class CacheBudget;  // storage/tail_cache.h: memory that the tail caches of all logs share
 
 struct LogIdentity {
   ClusterId cluster_id;
@@ -52,11 +53,13 @@ struct LogEnvironment {
   CacheBudget& cache_budget;
 };
 
-// The one owner that hears of a log's progress. Called from the turn, never from inside append or flush.
+// The one owner that hears of a log's progress. Called from the turn, never from inside append or
+// flush.
 class LogListener {
  public:
   virtual ~LogListener() = default;
-  // Every event below `end` is on disk. `batches` are those that became durable just now, oldest first.
+  // Every event below `end` is on disk. `batches` are those that became durable just now, oldest
+  // first.
   virtual void on_durable(Offset end, const std::vector<Buffer>& batches) = 0;
   // The log takes no more appends; everything at and after durable_end() fails with `error`.
   virtual void on_append_failed(const Error& error) = 0;
@@ -76,7 +79,8 @@ struct ReadResult {
   Offset next_offset;  // where the next read goes on
 };
 
-// One read from disk in flight. Owner: whoever asked; may be destroyed at any time (the I/O then finishes unseen).
+// One read from disk in flight. Owner: whoever asked; may be destroyed at any time (the I/O then
+// finishes unseen).
 class LogRead {
  public:
   virtual ~LogRead() = default;
@@ -94,32 +98,37 @@ class Log {
   ~Log();
 
   // -- life. One of these at a time; `done` is called from a later turn.
-  // Makes the directory if it is not there; recovers what is in it. Errors: storage_error, data_dir_refused.
+  // Makes the directory if it is not there; recovers what is in it. Errors: storage_error,
+  // data_dir_refused.
   void open(Done done);
-  // Waits for the commit in flight, writes a clean checkpoint, closes files. Appends are refused from now on.
+  // Waits for the commit in flight, writes a clean checkpoint, closes files. Appends are refused
+  // from now on.
   void close(Done done);
   // Drops [end, ...) durably (a follower's conflict). `end` must not cut a batch in two.
   void truncate(Offset end, Done done);
-  // Moves the start up to `start` durably (clamped to durable_end()), then removes whole segments below it.
+  // Moves the start up to `start` durably (clamped to durable_end()), then removes whole segments
+  // below it.
   void trim(Offset start, Done done);
   // Removes what the retention rules allow; called on roll and once a minute.
   void apply_retention();
   void set_options(const LogOptions& options);
 
   // -- trip one
-  // Copies one verified, unplaced batch into the log's slab and gives it its place. No I/O. Answers its offsets.
-  // Errors: too_large, overloaded, storage_full, storage_error, read_only.
+  // Copies one verified, unplaced batch into the log's slab and gives it its place. No I/O. Answers
+  // its offsets. Errors: too_large, overloaded, storage_full, storage_error, read_only.
   Result<OffsetRange> append(const BatchView& batch);
-  // Starts one synced write of all that is staged, unless one is in flight. Called at the end of every turn.
+  // Starts one synced write of all that is staged, unless one is in flight. Called at the end of
+  // every turn.
   void flush();
   bool has_staged() const;
   std::uint64_t staged_bytes() const;
 
   // -- trip two
-  // The first offset at or after `from` that can be read now, served from memory when all of it is there.
-  // Errors: offset_out_of_range below start_offset() or above durable_end(); corrupt when `from` lies in a corrupt range
-  // (the text names it, and its end is where reading goes on); storage_error.
-  // Empty `buffers` with next_offset == from: nothing durable there yet, or it is on disk (see must_read).
+  // The first offset at or after `from` that can be read now, served from memory when all of it is
+  // there. Errors: offset_out_of_range below start_offset() or above durable_end(); corrupt when
+  // `from` lies in a corrupt range (the text names it, and its end is where reading goes on);
+  // storage_error. Empty `buffers` with next_offset == from: nothing durable there yet, or it is on
+  // disk (see must_read).
   Result<ReadResult> read_cached(Offset from, std::size_t bytes_max, bool& must_read);
   // The same from disk: at least one whole batch, even when it is larger than bytes_max.
   std::unique_ptr<LogRead> read(Offset from, std::size_t bytes_max, ReadDone done);
@@ -130,7 +139,7 @@ class Log {
   Offset start_offset() const;
   Offset durable_end() const;
   Offset appended_end() const;
-  std::uint64_t bytes() const;      // on disk, preallocation not counted
+  std::uint64_t bytes() const;  // on disk, preallocation not counted
   std::size_t segment_count() const;
   WallTime last_append_time() const;
   const ProducerStates& producers() const;

@@ -1,11 +1,11 @@
 // What can be set per log. Checked once, then const.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "storage/base/units.h"
 #include "storage/format/batch_layout.h"
+
+#include <cstdint>
+#include <string>
 
 namespace millrace {
 
@@ -27,7 +27,8 @@ struct LogOptions {
   std::uint64_t preallocate_bytes_max = 64 * MiB;
   // Appends that wait for the disk; above this, append answers overloaded.
   std::uint64_t staged_bytes_max = 64 * MiB;
-  // Newest bytes of this log that stay in memory for readers, as long as the shard's cache budget lasts.
+  // Newest bytes of this log that stay in memory for readers, as long as the shard's cache budget
+  // lasts.
   std::uint64_t tail_cache_bytes = 64 * MiB;
   // A checkpoint is written after this many bytes or after this pause.
   std::uint64_t checkpoint_interval_bytes = 16 * MiB;

@@ -18,13 +18,14 @@ void ProducerStates::note(const BatchHeader& header) {
     state.epoch = header.producer_epoch;
     state.recent.clear();
   }
-  state.recent.push_back({header.sequence, header.event_count, body_checksum(header), header.base_offset,
-                          header.append_time});
+  state.recent.push_back({header.sequence, header.event_count, body_checksum(header),
+                          header.base_offset, header.append_time});
   if (state.recent.size() > ProducerState::recent_max) state.recent.pop_front();
   if (!added || states_.size() <= producers_max) return;
-  const auto oldest = std::min_element(states_.begin(), states_.end(), [](const auto& a, const auto& b) {
-    return a.second.recent.back().base_offset < b.second.recent.back().base_offset;
-  });
+  const auto oldest =
+      std::min_element(states_.begin(), states_.end(), [](const auto& a, const auto& b) {
+        return a.second.recent.back().base_offset < b.second.recent.back().base_offset;
+      });
   states_.erase(oldest);
 }
 

@@ -1,21 +1,21 @@
-// What a log remembers of each producer session, so that a retry is recognised after a crash: it is rebuilt from batch
-// headers by recovery and saved with each checkpoint. The rules of accepting live in broker/produce/producer_table; this
-// is the data alone.
+// What a log remembers of each producer session, so that a retry is recognised after a crash: it is
+// rebuilt from batch headers by recovery and saved with each checkpoint. The rules of accepting
+// live in broker/produce/producer_table; this is the data alone.
 #pragma once
+
+#include "storage/base/ids.h"
+#include "storage/base/units.h"
+#include "storage/format/batch.h"
 
 #include <cstdint>
 #include <deque>
 #include <unordered_map>
 #include <vector>
 
-#include "storage/base/ids.h"
-#include "storage/base/units.h"
-#include "storage/format/batch.h"
-
 namespace millrace {
 
 struct ProducedBatch {
-  std::uint64_t sequence = 0;       // of the first event
+  std::uint64_t sequence = 0;  // of the first event
   std::uint32_t event_count = 0;
   std::uint32_t body_checksum = 0;  // of the bytes as sent
   Offset base_offset;
@@ -33,7 +33,8 @@ struct ProducerState {
   }
 };
 
-// All sessions of one log, bounded: the one that was silent for longest (by append order) goes first.
+// All sessions of one log, bounded: the one that was silent for longest (by append order) goes
+// first.
 class ProducerStates {
  public:
   static constexpr std::size_t producers_max = 256;

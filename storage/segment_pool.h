@@ -1,19 +1,20 @@
-// Retired segment files, kept under other names to become segments again: their blocks are allocated and written, so a
-// new segment costs no allocation and its synced writes no journal entry.
+// Retired segment files, kept under other names to become segments again: their blocks are
+// allocated and written, so a new segment costs no allocation and its synced writes no journal
+// entry.
 //
-// A pooled file keeps its old bytes; they can never be taken for new ones, because the segment's identity is in every
-// checksum (docs/storage-format.md). Owner: the shard. Thread: the shard's.
+// A pooled file keeps its old bytes; they can never be taken for new ones, because the segment's
+// identity is in every checksum (docs/storage-format.md). Owner: the shard. Thread: the shard's.
 #pragma once
+
+#include "storage/base/result.h"
+#include "storage/io/completion.h"
+#include "storage/io/disk.h"
 
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "storage/base/result.h"
-#include "storage/io/completion.h"
-#include "storage/io/disk.h"
 
 namespace millrace {
 

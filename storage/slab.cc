@@ -1,18 +1,19 @@
 #include "storage/slab.h"
 
+#include "storage/base/check.h"
+#include "storage/base/units.h"
+
 #include <sys/mman.h>
 
 #include <map>
 #include <mutex>
 #include <vector>
 
-#include "storage/base/check.h"
-#include "storage/base/units.h"
-
 namespace millrace {
 
-// The one cross-thread spot of the data path: a short lock around a free list, taken once per block (64 KiB to 1 MiB), not
-// per message. It is never held across a system call that can block for long, an allocation of the caller's, or a callback.
+// The one cross-thread spot of the data path: a short lock around a free list, taken once per block
+// (64 KiB to 1 MiB), not per message. It is never held across a system call that can block for
+// long, an allocation of the caller's, or a callback.
 class SlabPoolCore {
  public:
   explicit SlabPoolCore(std::size_t idle_bytes_max) : idle_bytes_max_(idle_bytes_max) {}
@@ -31,7 +32,8 @@ class SlabPoolCore {
         return slab;
       }
     }
-    void* memory = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return nullptr;
     auto* slab = new Slab;
     slab->data_ = static_cast<std::byte*>(memory);
@@ -112,7 +114,8 @@ void Buffer::acquire() {
 void Buffer::release() {
   if (slab_ == nullptr) return;
   // Everything this owner read happened before the block is filled again.
-  if (slab_->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) slab_->pool_->give_back(slab_);
+  if (slab_->references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    slab_->pool_->give_back(slab_);
   slab_ = nullptr;
 }
 

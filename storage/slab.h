@@ -1,20 +1,22 @@
-// Aligned, reference-counted blocks of memory: staging for appends, source of O_DIRECT writes, tail cache, target of
-// cold reads, and payload of every message that leaves, in one. A byte that arrived is copied into a slab once.
+// Aligned, reference-counted blocks of memory: staging for appends, source of O_DIRECT writes, tail
+// cache, target of cold reads, and payload of every message that leaves, in one. A byte that
+// arrived is copied into a slab once.
 //
 //   Slab    one block and its count. Its bytes below what was handed out never change again.
 //   Buffer  an owning view of a part of a slab: hold it and the bytes stay.
 //
-// Thread: slabs are taken and filled on the owning shard. A Buffer may be copied and dropped on any thread (libzmq frees
-// messages on its own); the last drop gives the block back to the pool, which keeps a bounded number of idle blocks.
-// Lifetime: blocks may outlive their SlabPool; the last one takes the pool's core with it.
+// Thread: slabs are taken and filled on the owning shard. A Buffer may be copied and dropped on any
+// thread (libzmq frees messages on its own); the last drop gives the block back to the pool, which
+// keeps a bounded number of idle blocks. Lifetime: blocks may outlive their SlabPool; the last one
+// takes the pool's core with it.
 #pragma once
+
+#include "storage/base/bytes.h"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
-
-#include "storage/base/bytes.h"
 
 namespace millrace {
 
@@ -76,8 +78,8 @@ class SlabPool {
   SlabPool& operator=(const SlabPool&) = delete;
   ~SlabPool();
 
-  // A block of at least `bytes`, page-aligned, contents undefined; the Buffer covers its whole capacity. Sizes are
-  // rounded up to 4 KiB. Empty if the system has no memory.
+  // A block of at least `bytes`, page-aligned, contents undefined; the Buffer covers its whole
+  // capacity. Sizes are rounded up to 4 KiB. Empty if the system has no memory.
   Buffer take(std::size_t bytes);
 
   // Memory of blocks that somebody holds, and of blocks kept idle.

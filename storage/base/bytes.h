@@ -11,7 +11,8 @@
 
 namespace millrace {
 
-static_assert(std::endian::native == std::endian::little, "formats are written as the host stores them");
+static_assert(std::endian::native == std::endian::little,
+              "formats are written as the host stores them");
 
 using ByteView = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;

@@ -1,7 +1,9 @@
-// Always-on assertions. A failed CHECK means an invariant of this program is broken (never bad input, never a failed
-// disk): it prints the place, the condition and the values, and stops the process.
+// Always-on assertions. A failed CHECK means an invariant of this program is broken (never bad
+// input, never a failed disk): it prints the place, the condition and the values, and stops the
+// process.
 //
-// DCHECK is the same in builds without NDEBUG and nothing elsewhere; it is only for what is measurably slow.
+// DCHECK is the same in builds without NDEBUG and nothing elsewhere; it is only for what is
+// measurably slow.
 #pragma once
 
 #include <cstdio>
@@ -22,11 +24,11 @@ namespace millrace {
 
 }  // namespace millrace
 
-#define CHECK(condition, message)                              \
-  do {                                                         \
-    if (!(condition)) [[unlikely]] {                           \
-      ::millrace::check_failed(#condition, message);           \
-    }                                                          \
+#define CHECK(condition, message)                    \
+  do {                                               \
+    if (!(condition)) [[unlikely]] {                 \
+      ::millrace::check_failed(#condition, message); \
+    }                                                \
   } while (false)
 
 #ifdef NDEBUG

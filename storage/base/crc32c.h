@@ -1,12 +1,13 @@
 // CRC32C (Castagnoli, reflected polynomial 0x82F63B78, initial value and final xor 0xFFFFFFFF),
 // the checksum of RFC 3720 appendix B.4: crc32c("123456789") == 0xE3069283.
 //
-// Thread: any. The hardware version is ISA-L's; crc32c_table is the plain twin that tests compare with.
+// Thread: any. The hardware version is ISA-L's; crc32c_table is the plain twin that tests compare
+// with.
 #pragma once
 
-#include <cstdint>
-
 #include "storage/base/bytes.h"
+
+#include <cstdint>
 
 namespace millrace {
 

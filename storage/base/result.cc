@@ -51,10 +51,8 @@ bool errc_can_retry(Errc code) {
     case Errc::storage_full:
     case Errc::out_of_order:
     case Errc::disconnected:
-    case Errc::io_retry:
-      return true;
-    default:
-      return false;
+    case Errc::io_retry: return true;
+    default: return false;
   }
 }
 

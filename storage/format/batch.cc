@@ -1,10 +1,10 @@
 #include "storage/format/batch.h"
 
-#include <algorithm>
-#include <array>
-
 #include "storage/base/check.h"
 #include "storage/base/crc32c.h"
+
+#include <algorithm>
+#include <array>
 
 namespace millrace {
 

@@ -5,20 +5,20 @@
 // Checksums. seed = crc32c(le64(segment_id) ‖ le64(base_offset)).
 //   body_crc   = crc32c(body)             xor seed
 //   header_crc = crc32c(header[0 .. 92))  xor seed
-// A producer builds its batch with segment_id 0 and base_offset 0. When the broker stamps the place, the
-// body's checksum moves to the new seed by two xors, so the body that was verified on arrival is never summed
-// again and a copy that went wrong cannot be blessed.
+// A producer builds its batch with segment_id 0 and base_offset 0. When the broker stamps the
+// place, the body's checksum moves to the new seed by two xors, so the body that was verified on
+// arrival is never summed again and a copy that went wrong cannot be blessed.
 #pragma once
-
-#include <cstdint>
-#include <string_view>
-#include <vector>
 
 #include "storage/base/bytes.h"
 #include "storage/base/ids.h"
 #include "storage/base/result.h"
 #include "storage/base/units.h"
 #include "storage/format/batch_layout.h"
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
 
 namespace millrace {
 
@@ -50,14 +50,17 @@ struct BatchHeader {
   // Header and body, without the zeros up to the next batch.
   std::size_t batch_bytes() const { return batch_layout::header_bytes + body_bytes; }
   // Up to where the next batch may begin.
-  std::size_t padded_bytes() const { return align_up(batch_bytes(), batch_layout::batch_alignment); }
+  std::size_t padded_bytes() const {
+    return align_up(batch_bytes(), batch_layout::batch_alignment);
+  }
 };
 
 std::uint32_t batch_seed(std::uint64_t segment_id, Offset base_offset);
 
-// Decodes and verifies a header alone: magic, version, lengths within their limits, reserved bits, checksum. Needs
-// header_bytes of `bytes`. Nothing is allocated or sought from a length that failed its checksum.
-// Errors: Errc::unsupported for a newer version or codec under a valid checksum, else Errc::corrupt.
+// Decodes and verifies a header alone: magic, version, lengths within their limits, reserved bits,
+// checksum. Needs header_bytes of `bytes`. Nothing is allocated or sought from a length that failed
+// its checksum. Errors: Errc::unsupported for a newer version or codec under a valid checksum, else
+// Errc::corrupt.
 Result<BatchHeader> parse_batch_header(ByteView bytes);
 
 // A verified header and the body's bytes; does not own them.
@@ -66,7 +69,8 @@ class BatchView {
   // Verifies header and body. `bytes` may go on past the batch.
   // Errors: as parse_batch_header; Errc::corrupt if the body is cut short or its checksum is wrong.
   static Result<BatchView> parse(ByteView bytes);
-  // For callers that have verified the header by themselves and skip the body's checksum (a broker's own slab).
+  // For callers that have verified the header by themselves and skip the body's checksum (a
+  // broker's own slab).
   static BatchView trusted(const BatchHeader& header, ByteView bytes);
 
   const BatchHeader& header() const { return header_; }
@@ -90,8 +94,8 @@ struct BatchPlace {
   std::uint32_t durable_position = 0;
 };
 
-// Writes `place` into the header at `batch` (at least header_bytes, already verified as `header`), reseeds the body's
-// checksum, recomputes the header's, and answers the stamped header.
+// Writes `place` into the header at `batch` (at least header_bytes, already verified as `header`),
+// reseeds the body's checksum, recomputes the header's, and answers the stamped header.
 BatchHeader stamp_batch(MutableBytes batch, const BatchHeader& header, const BatchPlace& place);
 
 // What a producer says about a batch it built.
@@ -105,13 +109,16 @@ struct BatchDraft {
   std::uint64_t sequence = 0;
 };
 
-// Writes the header of an unplaced batch into the first header_bytes of `batch`, the rest of which is the body.
+// Writes the header of an unplaced batch into the first header_bytes of `batch`, the rest of which
+// is the body.
 void seal_batch(MutableBytes batch, const BatchDraft& draft);
 
-// The sum of the body alone, the same wherever the batch is placed; identifies a payload for de-duplication.
+// The sum of the body alone, the same wherever the batch is placed; identifies a payload for
+// de-duplication.
 std::uint32_t body_checksum(const BatchHeader& header);
 
-// Walks batches that lie one after the other, with zero words between them, as in a fetch reply or a slab.
+// Walks batches that lie one after the other, with zero words between them, as in a fetch reply or
+// a slab.
 class BatchCursor {
  public:
   explicit BatchCursor(ByteView bytes) : rest_(bytes) {}

@@ -1,10 +1,10 @@
 #include "storage/format/segment_layout.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "storage/base/check.h"
 #include "storage/base/crc32c.h"
+
+#include <algorithm>
+#include <cstring>
 
 namespace millrace {
 

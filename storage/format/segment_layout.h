@@ -2,13 +2,13 @@
 // docs/storage-format.md is the same table in words. Batches begin at first_batch_position.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "storage/base/bytes.h"
 #include "storage/base/ids.h"
 #include "storage/base/result.h"
 #include "storage/base/units.h"
+
+#include <cstdint>
+#include <string>
 
 namespace millrace {
 
@@ -26,16 +26,17 @@ inline constexpr std::size_t segment_id_at = 56;            // u64, random, neve
 inline constexpr std::size_t created_at = 64;               // i64 ns
 inline constexpr std::size_t previous_segment_id_at = 72;   // u64, 0: first of its log
 inline constexpr std::size_t previous_base_offset_at = 80;  // u64
-inline constexpr std::size_t previous_crc_at = 88;          // u32, header_crc of the last batch before
-inline constexpr std::size_t topic_name_bytes_at = 92;      // u32
-inline constexpr std::size_t topic_name_at = 96;            // up to 200 bytes
+inline constexpr std::size_t previous_crc_at = 88;      // u32, header_crc of the last batch before
+inline constexpr std::size_t topic_name_bytes_at = 92;  // u32
+inline constexpr std::size_t topic_name_at = 96;        // up to 200 bytes
 inline constexpr std::size_t topic_name_limit = 200;
-inline constexpr std::size_t crc_at = 4092;                 // u32 over [0, 4092)
+inline constexpr std::size_t crc_at = 4092;  // u32 over [0, 4092)
 inline constexpr Position first_batch_position{header_bytes};
 inline constexpr std::uint64_t segment_bytes_limit = 4 * GiB;
 }  // namespace segment_layout
 
-// Says whose bytes a file holds, so that a renamed, copied or recycled file is never taken for another.
+// Says whose bytes a file holds, so that a renamed, copied or recycled file is never taken for
+// another.
 struct SegmentHeader {
   ClusterId cluster_id;
   TopicId topic_id;
@@ -54,7 +55,8 @@ struct SegmentHeader {
 // Fills `block` (exactly header_bytes).
 void encode_segment_header(const SegmentHeader& header, MutableBytes block);
 
-// Errors: Errc::corrupt for a wrong magic, checksum or length; Errc::unsupported for a newer version.
+// Errors: Errc::corrupt for a wrong magic, checksum or length; Errc::unsupported for a newer
+// version.
 Result<SegmentHeader> decode_segment_header(ByteView block);
 
 }  // namespace millrace

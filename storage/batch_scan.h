@@ -1,0 +1,58 @@
+// Pure: what lies at a place of a segment. Used by recovery, by reads, by index rebuilding and by
+// offline tools.
+//
+// A window is a piece of a segment's bytes that begins at a known position.
+#pragma once
+
+#include "storage/base/bytes.h"
+#include "storage/base/ids.h"
+#include "storage/format/batch.h"
+
+#include <cstdint>
+#include <optional>
+
+namespace millrace {
+
+struct ScanWindow {
+  ByteView bytes;
+  Position at;  // of bytes[0]
+  Position end() const { return at + bytes.size(); }
+};
+
+// What the next batch must be to count as the next batch.
+struct ScanExpectation {
+  std::uint64_t segment_id = 0;
+  Offset next_offset;
+  // header_crc of the batch before; unset after a damaged range or at an index entry.
+  std::optional<std::uint32_t> previous_crc;
+};
+
+struct ScanStep {
+  enum class Kind {
+    batch,      // `header` at `position`, verified; go on at `next`
+    need_more,  // the window ends too early: `needed` bytes from `position` are wanted
+    no_batch,   // nothing that continues the segment: its end, or damage
+  } kind;
+  BatchHeader header;
+  Position position;
+  Position next;
+  std::size_t needed = 0;
+};
+
+// Looks for the next batch at `from` (a multiple of 8), skipping zero words up to the next commit
+// boundary. `file_end`: where the file ends; a window that reaches it is never too short.
+ScanStep scan_batch(const ScanWindow& window, Position from, Position file_end,
+                    const ScanExpectation& expect);
+
+// The first batch header after `from` that is whole, verified and of this segment, with an offset
+// of at least `offset_min`. Its body is verified too when the window holds all of it.
+struct FoundBatch {
+  BatchHeader header;
+  Position position;
+};
+std::optional<FoundBatch> find_batch(const ScanWindow& window, Position from,
+                                     std::uint64_t segment_id, Offset offset_min);
+
+bool all_zero(ByteView bytes);
+
+}  // namespace millrace

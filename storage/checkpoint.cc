@@ -1,0 +1,165 @@
+#include "storage/checkpoint.h"
+
+#include "storage/base/call_last.h"
+#include "storage/base/check.h"
+#include "storage/base/diag.h"
+#include "storage/batch_scan.h"
+#include "storage/log_files.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace millrace {
+
+namespace layout = checkpoint_layout;
+
+namespace {
+// Holds a few producers' states; a longer slot is read again in full.
+constexpr std::size_t first_read_bytes = 16 * KiB;
+}  // namespace
+
+CheckpointFile::CheckpointFile(Disk& disk, SlabPool& slabs, std::string directory)
+    : disk_(disk),
+      slabs_(slabs),
+      directory_(std::move(directory)),
+      io_(this, Completion::to<&CheckpointFile::step, CheckpointFile>()) {}
+
+void CheckpointFile::load(TopicId topic, PartitionIndex partition, Loaded done) {
+  CHECK(!busy(), "one checkpoint operation at a time");
+  topic_ = topic;
+  partition_ = partition;
+  loaded_ = std::move(done);
+  best_.reset();
+  generation_ = 0;
+  stage_ = Stage::load_open;
+  disk_.open(io_, join_path(directory_, checkpoint_file_name), OpenMode::read,
+             Disk::Access::direct);
+}
+
+void CheckpointFile::write(Checkpoint next, Written done) {
+  CHECK(!busy(), "one checkpoint operation at a time");
+  written_ = std::move(done);
+  next.generation = ++generation_;
+  const std::vector<std::byte> bytes = encode_checkpoint(next);
+  slab_ = slabs_.take(bytes.size());
+  CHECK(!slab_.empty(), "memory for a checkpoint");
+  write_bytes_ = bytes.size();
+  std::memcpy(slab_.slab()->data(), bytes.data(), bytes.size());
+  created_ = false;
+  stage_ = Stage::write_open;
+  disk_.open(io_, join_path(directory_, checkpoint_file_name), OpenMode::write,
+             Disk::Access::direct);
+}
+
+void CheckpointFile::step(IoResult io) {
+  stage_ < Stage::write_open ? step_load(std::move(io)) : step_write(std::move(io));
+}
+
+void CheckpointFile::step_load(IoResult io) {
+  switch (stage_) {
+    case Stage::load_open:
+      if (!io) {
+        stage_ = Stage::idle;
+        if (io.error().code == Errc::not_found)
+          return call_last(loaded_, std::optional<Checkpoint>{});
+        return call_last(loaded_, fail(io.error()));
+      }
+      file_ = FileId{static_cast<std::int32_t>(*io)};
+      slot_ = 0;
+      return read_slot(first_read_bytes);
+    case Stage::load_read:
+      if (!io) {
+        diag::warn("log", "{}: checkpoint slot {} cannot be read: {}", directory_, slot_,
+                   io.error().text);
+      } else {
+        const std::size_t whole = slot_size(*io);
+        if (whole > *io && *io == first_read_bytes) return read_slot(whole);
+        take_slot(*io);
+      }
+      if (++slot_ < 2) return read_slot(first_read_bytes);
+      slab_ = {};
+      stage_ = Stage::load_close;
+      return disk_.close(io_, file_);
+    case Stage::load_close: stage_ = Stage::idle; return call_last(loaded_, std::move(best_));
+    default: break;
+  }
+  UNREACHABLE("a checkpoint completed an I/O it never started");
+}
+
+void CheckpointFile::step_write(IoResult io) {
+  switch (stage_) {
+    case Stage::write_open:
+      if (!io && io.error().code == Errc::not_found) {
+        created_ = true;
+        stage_ = Stage::write_create;
+        return disk_.open(io_, join_path(directory_, checkpoint_file_name), OpenMode::create,
+                          Disk::Access::direct);
+      }
+      [[fallthrough]];
+    case Stage::write_create: {
+      if (!io) {
+        stage_ = Stage::idle;
+        slab_ = {};
+        return call_last(written_, fail(io.error()));
+      }
+      file_ = FileId{static_cast<std::int32_t>(*io)};
+      slot_ = 1 - newest_slot_;
+      stage_ = Stage::write;
+      const ByteView view = slab_.bytes().first(write_bytes_);
+      return disk_.write(io_, file_,
+                         Position{static_cast<std::uint64_t>(slot_) * layout::slot_bytes},
+                         {&view, 1}, WriteSync::yes);
+    }
+    case Stage::write:
+      slab_ = {};
+      if (!io) return close_after(fail(io.error()));
+      newest_slot_ = slot_;
+      if (!created_) return close_after({});
+      stage_ = Stage::sync_name;
+      return disk_.sync_directory(io_, directory_);
+    case Stage::sync_name: return close_after(io ? Result<void>{} : fail(io.error()));
+    case Stage::write_close: stage_ = Stage::idle; return call_last(written_, std::move(outcome_));
+    default: break;
+  }
+  UNREACHABLE("a checkpoint completed an I/O it never started");
+}
+
+void CheckpointFile::close_after(Result<void> outcome) {
+  outcome_ = std::move(outcome);
+  stage_ = Stage::write_close;
+  disk_.close(io_, file_);
+}
+
+// What the slot that was begun to be read says of its own size; a lie is caught by its checksum.
+std::size_t CheckpointFile::slot_size(std::size_t bytes_read) const {
+  if (bytes_read < layout::header_bytes) return 0;
+  const auto body = load_le<std::uint32_t>(slab_.bytes().data() + 16);
+  return align_up(std::min<std::size_t>(body, layout::slot_bytes), Disk::direct_alignment);
+}
+
+void CheckpointFile::read_slot(std::size_t bytes) {
+  slab_ = slabs_.take(bytes);
+  CHECK(!slab_.empty(), "memory for a checkpoint");
+  stage_ = Stage::load_read;
+  disk_.read(io_, file_, Position{static_cast<std::uint64_t>(slot_) * layout::slot_bytes},
+             {slab_.slab()->data(), bytes});
+}
+
+void CheckpointFile::take_slot(std::size_t bytes) {
+  const ByteView view = slab_.bytes().first(bytes);
+  auto slot = decode_checkpoint(view);
+  if (slot && slot->topic_id == topic_ && slot->partition == partition_) {
+    if (!best_ || slot->generation > best_->generation) {
+      best_ = std::move(*slot);
+      newest_slot_ = slot_;
+      generation_ = best_->generation;
+    }
+    return;
+  }
+  // A slot that was never written is no fault.
+  if (all_zero(view.first(std::min<std::size_t>(view.size(), layout::header_bytes)))) return;
+  diag::warn("log", "{}: checkpoint slot {} is not used: {}", directory_, slot_,
+             slot ? std::string("it belongs to another log") : slot.error().text);
+}
+
+}  // namespace millrace

@@ -1,0 +1,72 @@
+// The small per-log state file: two alternating slots, the newest valid one counts
+// (format/checkpoint_layout.h).
+//
+// It is never on the way of an ack: losing it costs a longer scan. Only trim and retention wait for
+// it, because a start that a consumer was told must not move back. Owner: Log. Thread: the shard's.
+#pragma once
+
+#include "storage/format/checkpoint_layout.h"
+#include "storage/io/disk.h"
+#include "storage/slab.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace millrace {
+
+class CheckpointFile {
+ public:
+  using Loaded = std::function<void(Result<std::optional<Checkpoint>>)>;
+  using Written = std::function<void(Result<void>)>;
+
+  CheckpointFile(Disk& disk, SlabPool& slabs, std::string directory);
+
+  // Reads both slots. Answers the newest valid one that belongs to this log, or none; a slot that
+  // is damaged is named in diag, a file that is not there is none.
+  void load(TopicId topic, PartitionIndex partition, Loaded done);
+  // Writes `next` into the older slot, durably, making the file if needed. One at a time. The file
+  // is open only meanwhile: ten thousand idle logs hold no descriptors.
+  void write(Checkpoint next, Written done);
+  bool busy() const { return stage_ != Stage::idle; }
+
+ private:
+  void step(IoResult io);
+  void step_load(IoResult io);
+  void step_write(IoResult io);
+  void close_after(Result<void> outcome);
+  void read_slot(std::size_t bytes);
+  std::size_t slot_size(std::size_t bytes_read) const;
+  void take_slot(std::size_t bytes);
+
+  enum class Stage {
+    idle,
+    load_open,
+    load_read,
+    load_close,
+    write_open,
+    write_create,
+    write,
+    sync_name,
+    write_close
+  } stage_ = Stage::idle;
+  Disk& disk_;
+  SlabPool& slabs_;
+  const std::string directory_;
+  Completion io_;
+  FileId file_;
+  Buffer slab_;
+  int slot_ = 0;
+  int newest_slot_ = 1;
+  std::uint64_t generation_ = 0;
+  TopicId topic_;
+  PartitionIndex partition_ = 0;
+  std::optional<Checkpoint> best_;
+  bool created_ = false;
+  std::size_t write_bytes_ = 0;
+  Result<void> outcome_;
+  Loaded loaded_;
+  Written written_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,991 @@
+#include "storage/log.h"
+
+#include "storage/base/call_last.h"
+#include "storage/base/check.h"
+#include "storage/base/diag.h"
+#include "storage/checkpoint.h"
+#include "storage/log_files.h"
+#include "storage/recovery.h"
+#include "storage/retention.h"
+#include "storage/segment_create.h"
+#include "storage/segment_read.h"
+#include "storage/segment_removal.h"
+#include "storage/segment_seal.h"
+#include "storage/segment_writer.h"
+#include "storage/tail_cache.h"
+#include "storage/truncation.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <deque>
+#include <list>
+#include <utility>
+
+namespace millrace {
+
+namespace {
+
+// After the disk was full, appends are tried again at most this often.
+constexpr Duration full_pause = milliseconds(500);
+
+// A read in flight and the caller's handle on it; whichever dies first tells the other.
+struct ReadSlot {
+  bool cancelled = false;
+};
+
+class ReadHandle final : public LogRead {
+ public:
+  explicit ReadHandle(std::shared_ptr<ReadSlot> slot) : slot_(std::move(slot)) {}
+  ~ReadHandle() override { slot_->cancelled = true; }
+
+ private:
+  std::shared_ptr<ReadSlot> slot_;
+};
+
+}  // namespace
+
+class Log::Impl {
+ public:
+  Impl(LogEnvironment environment, LogIdentity identity, LogOptions options, LogListener& listener)
+      : environment_(environment),
+        identity_(std::move(identity)),
+        options_(options),
+        listener_(listener),
+        cache_(environment.slabs, environment.cache_budget, options.tail_cache_bytes),
+        checkpoint_(environment.disk, environment.slabs, identity_.directory),
+        io_(this, Completion::to<&Impl::on_io, Impl>()),
+        idle_timer_(this, [](void* self) { static_cast<Impl*>(self)->on_idle(); }) {}
+
+  ~Impl() { CHECK(life_ == Life::closed, "a log is closed before it dies"); }
+
+  // -- life
+  void open(Done done);
+  void close(Done done);
+  void truncate(Offset end, Done done);
+  void trim(Offset start, Done done);
+  void apply_retention();
+  void set_options(const LogOptions& options) {
+    options_ = options;
+    cache_.set_bytes_max(options.tail_cache_bytes);
+  }
+
+  // -- trip one
+  Result<OffsetRange> append(const BatchView& batch);
+  void flush();
+  std::uint64_t staged_bytes() const {
+    return (sealing_ ? sealing_->staged_bytes() : 0) + (writer_ ? writer_->staged_bytes() : 0);
+  }
+
+  // -- trip two
+  Result<ReadResult> read_cached(Offset from, std::size_t bytes_max, bool& must_read);
+  std::unique_ptr<LogRead> read(Offset from, std::size_t bytes_max, ReadDone done);
+  std::unique_ptr<LogRead> find_time(WallTime time, std::function<void(Result<Offset>)> done);
+
+  // -- numbers
+  std::uint64_t bytes() const {
+    std::uint64_t total = 0;
+    for (const auto& segment : segments_) total += segment->end_position.value;
+    return total;
+  }
+
+  Offset start_offset_, durable_end_, appended_end_;
+  WallTime last_append_time_;
+  ProducerStates producers_;
+  std::vector<CorruptRange> corrupt_;
+  std::string refusal_;
+  Errc refusal_code_ = Errc::read_only;
+  std::deque<SegmentRef> segments_;
+
+ private:
+  enum class Life { closed, opening, open, truncating, closing };
+  enum class IoStage { idle, cut_length, cut_sync, close_file };
+
+  // Anything of ours in flight that must end before files may change hands.
+  bool quiet() const {
+    return !create_ && seals_.empty() && !removal_ && !checkpoint_.busy() && !io_.in_flight() &&
+           (!writer_ || writer_->idle()) && (!sealing_ || sealing_->idle());
+  }
+  void on_recovered(RecoveredLog recovered);
+  Result<void> admit(const BatchView& batch);
+  bool must_roll(std::size_t bytes, WallTime now) const;
+  void begin_segment(WallTime now);
+  void start_create(const SegmentWriter& writer);
+  void on_created(Result<SegmentCreate::Made> made);
+  void on_commit(const Result<void>& result);
+  void advance_durable();
+  void finish_sealing();
+  void on_write_failed(const Error& error);
+  void start_cut();
+  void on_io(IoResult io);
+  void after_cut();
+  void reset_to_durable();
+  void fail_log(const Error& error);
+  void on_idle();
+  void note_progress(std::uint64_t bytes);
+  void request_checkpoint(Done done);
+  void write_checkpoint();
+  Checkpoint make_checkpoint(bool clean) const;
+  void retire(std::size_t count);
+  void remove_retired();
+  void proceed();
+  void step_close();
+  void step_truncate();
+  SegmentRef segment_of(Offset offset) const;
+  const CorruptRange* corrupt_at(Offset offset) const;
+  void note_damage(const SegmentRef& segment, const std::vector<SegmentScan::Damage>& damage);
+  std::string index_path(const Segment& segment) const {
+    return join_path(identity_.directory, index_file_name(segment.base()));
+  }
+  static Error corrupt_error(const CorruptRange& range);
+  std::shared_ptr<ReadSlot> defer_own(std::function<void()> call);
+  std::unique_ptr<LogRead> defer(std::function<void()> call) {
+    return std::make_unique<ReadHandle>(defer_own(std::move(call)));
+  }
+  WallTime now_wall() const { return std::max(environment_.clock.wall(), last_append_time_); }
+
+  LogEnvironment environment_;
+  const LogIdentity identity_;
+  LogOptions options_;
+  LogListener& listener_;
+  Life life_ = Life::closed;
+  TailCache cache_;
+  CheckpointFile checkpoint_;
+  std::unique_ptr<Recovery> recovery_;
+  std::unique_ptr<SegmentWriter> writer_;   // takes appends
+  std::unique_ptr<SegmentWriter> sealing_;  // the one before it, until all of it is durable
+  std::unique_ptr<SegmentCreate> create_;
+  std::list<std::unique_ptr<SegmentSeal>> seals_;
+  std::unique_ptr<SegmentRemoval> removal_;
+  std::vector<SegmentRef> retired_;  // waiting for removal
+  std::unique_ptr<Truncation> truncation_;
+  std::uint32_t last_crc_ = 0;  // of the last durable batch when there is no writer
+  Instant full_until_{INT64_MIN};
+  bool cutting_ = false;  // a full disk: taking back what was half written
+
+  // Checkpoints: who waits for the one in flight, who for the next.
+  std::vector<Done> checkpoint_waiters_, next_checkpoint_waiters_;
+  bool checkpoint_wanted_ = false;
+  std::uint64_t bytes_since_checkpoint_ = 0;
+  Offset pending_start_;  // becomes start_offset_ when a checkpoint has it
+
+  Completion io_;
+  IoStage io_stage_ = IoStage::idle;
+  Timer idle_timer_;
+  Done life_done_;
+  enum class CloseStep { drain, checkpoint, files, done } close_step_ = CloseStep::drain;
+  Offset truncate_end_;
+  bool truncate_running_ = false;
+
+  struct ReadEntry {
+    std::unique_ptr<SegmentRead> read;
+    std::unique_ptr<IndexLoad> load;
+    std::unique_ptr<SegmentScan> scan;
+    std::unique_ptr<Timer> timer;
+    std::function<void()> call;
+    std::shared_ptr<ReadSlot> slot;
+    Impl* log = nullptr;
+    std::list<ReadEntry>::iterator self;
+  };
+  std::list<ReadEntry> reads_;
+  ReadEntry& new_read() {
+    ReadEntry& entry = reads_.emplace_back();
+    entry.slot = std::make_shared<ReadSlot>();
+    entry.log = this;
+    entry.self = std::prev(reads_.end());
+    return entry;
+  }
+};
+
+// -- life
+// ----------------------------------------------------------------------------------------------
+
+void Log::Impl::open(Done done) {
+  CHECK(life_ == Life::closed, "a log is opened once");
+  life_ = Life::opening;
+  life_done_ = std::move(done);
+  recovery_ = std::make_unique<Recovery>(
+      environment_, identity_, options_, checkpoint_, [this](auto recovered) {
+        if (!recovered) {
+          const Error error = recovered.error();
+          life_ = Life::open;  // so that close() takes back what is open
+          refusal_ = error.text;
+          refusal_code_ = error.code;
+          return call_last(life_done_, fail(error));
+        }
+        on_recovered(std::move(*recovered));
+      });
+  recovery_->start();
+}
+
+void Log::Impl::on_recovered(RecoveredLog recovered) {
+  segments_ = std::move(recovered.segments);
+  start_offset_ = pending_start_ = recovered.start_offset;
+  durable_end_ = appended_end_ = recovered.durable_end;
+  last_append_time_ = recovered.last_append_time;
+  producers_ = std::move(recovered.producers);
+  corrupt_ = std::move(recovered.corrupt);
+  refusal_ = std::move(recovered.refusal);
+  refusal_code_ = Errc::read_only;
+  last_crc_ = recovered.last_crc;
+  cache_.clear();
+  if (recovered.active_file.is_open()) {
+    writer_ = std::make_unique<SegmentWriter>(environment_.disk, cache_, segments_.back()->header,
+                                              recovered.resume, options_,
+                                              [this](auto result) { on_commit(result); });
+    writer_->attach(recovered.active_file, recovered.resume.file_bytes);
+  }
+  life_ = Life::open;
+  environment_.timers.arm(idle_timer_, environment_.clock.now() + options_.checkpoint_idle);
+  call_last(life_done_, Result<void>{});
+}
+
+void Log::Impl::close(Done done) {
+  CHECK(life_ == Life::open, "an open log is closed");
+  life_ = Life::closing;
+  life_done_ = std::move(done);
+  close_step_ = CloseStep::drain;
+  idle_timer_.cancel();
+  for (auto& entry : reads_) entry.slot->cancelled = true;
+  // From a fresh turn: the caller hears of the end after this call has returned, also when nothing
+  // is left to do.
+  defer_own([this] { proceed(); });
+}
+
+void Log::Impl::step_close() {
+  switch (close_step_) {
+    case CloseStep::drain:
+      if (refusal_.empty() && !cutting_ && appended_end_ > durable_end_) return flush();
+      if (!quiet() || !reads_.empty()) return;
+      close_step_ = CloseStep::checkpoint;
+      // A log that refuses appends keeps the checkpoint that shows why. One that never had an event
+      // needs none.
+      if (refusal_.empty() && !segments_.empty()) {
+        checkpoint_wanted_ = false;
+        return checkpoint_.write(make_checkpoint(true), [this](auto) {
+          close_step_ = CloseStep::files;
+          step_close();
+        });
+      }
+      close_step_ = CloseStep::files;
+      [[fallthrough]];
+    case CloseStep::files:
+      for (auto* writer : {&sealing_, &writer_}) {
+        if (!*writer) continue;
+        const FileId file = (*writer)->file();
+        writer->reset();
+        if (!file.is_open()) continue;
+        io_stage_ = IoStage::close_file;
+        return environment_.disk.close(io_, file);
+      }
+      close_step_ = CloseStep::done;
+      cache_.clear();
+      recovery_.reset();
+      for (const Done& waiter : std::exchange(next_checkpoint_waiters_, {}))
+        waiter(fail(Errc::shutting_down, "the log was closed"));
+      life_ = Life::closed;
+      return call_last(life_done_, Result<void>{});
+    case CloseStep::checkpoint:
+    case CloseStep::done: return;
+  }
+}
+
+void Log::Impl::truncate(Offset end, Done done) {
+  CHECK(life_ == Life::open, "an open log is truncated");
+  life_ = Life::truncating;
+  life_done_ = std::move(done);
+  truncate_end_ = end;
+  idle_timer_.cancel();
+  defer_own([this] { proceed(); });
+}
+
+// Everything staged becomes durable first: then the files alone tell what is there.
+void Log::Impl::step_truncate() {
+  if (truncate_running_) return;
+  if (refusal_.empty() && !cutting_ && appended_end_ > durable_end_) return flush();
+  if (!quiet()) return;
+  const auto end_with = [this](Result<void> outcome) {
+    truncate_running_ = false;
+    life_ = Life::open;
+    call_last(life_done_, std::move(outcome));
+  };
+  if (!refusal_.empty()) return end_with(fail(refusal_code_, refusal_));
+  if (truncate_end_ >= durable_end_) return end_with({});
+  if (truncate_end_ < start_offset_)
+    return end_with(fail(Errc::offset_out_of_range, "truncation below the start of the log"));
+  if (writer_) {
+    const FileId file = writer_->file();
+    writer_.reset();
+    io_stage_ = IoStage::close_file;
+    if (file.is_open()) return environment_.disk.close(io_, file);
+  }
+  truncate_running_ = true;
+  // What the checkpoint vouches for must not be more than what will be there. Without a scan
+  // position the recovery that follows reads the last segment from its start.
+  Checkpoint lower = make_checkpoint(false);
+  lower.durable_end = truncate_end_;
+  lower.segment_id = 0;
+  lower.segment_base = Offset{0};
+  producers_.truncate(truncate_end_);
+  lower.producers.clear();
+  for (const auto& state : producers_.snapshot()) {
+    CheckpointProducer producer{state.producer_id, state.epoch, {}};
+    for (const auto& b : state.recent)
+      producer.batches.push_back(
+          {b.sequence, b.event_count, b.body_checksum, b.base_offset, b.append_time});
+    lower.producers.push_back(std::move(producer));
+  }
+  checkpoint_.write(std::move(lower), [this, end_with](auto written) {
+    if (!written) return end_with(fail(written.error()));
+    truncation_ = std::make_unique<Truncation>(
+        environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
+        std::vector<SegmentRef>(segments_.begin(), segments_.end()), truncate_end_,
+        [this](auto cut) {
+          // The directory is read again as after a crash, also when the cut was refused.
+          recovery_ = std::make_unique<Recovery>(
+              environment_, identity_, options_, checkpoint_,
+              [this, outcome = Result<void>(cut)](auto recovered) {
+                truncation_.reset();
+                truncate_running_ = false;
+                if (!recovered) {
+                  life_ = Life::open;
+                  fail_log(recovered.error());
+                  return call_last(life_done_, fail(recovered.error()));
+                }
+                if (!outcome) {
+                  life_done_ = [done = std::move(life_done_), outcome](auto) {
+                    done(fail(outcome.error()));
+                  };
+                }
+                on_recovered(std::move(*recovered));
+              });
+          recovery_->start();
+        });
+    truncation_->start();
+  });
+}
+
+// Called whenever something of ours has ended.
+void Log::Impl::proceed() {
+  if (life_ == Life::closing) return step_close();
+  if (life_ == Life::truncating) return step_truncate();
+}
+
+// -- trip one
+// --------------------------------------------------------------------------------------------
+
+Result<void> Log::Impl::admit(const BatchView& batch) {
+  if (!refusal_.empty()) return fail(refusal_code_, refusal_);
+  if (life_ != Life::open) return fail(Errc::shutting_down, "the log is being closed or cut");
+  if (batch.bytes().size() > options_.batch_bytes_max)
+    return fail(Errc::too_large, fmt::format("a batch of {} bytes is above batch_bytes_max = {}",
+                                             batch.bytes().size(), options_.batch_bytes_max));
+  if (cutting_ || environment_.clock.now() < full_until_)
+    return fail(
+        Errc::storage_full,
+        "no space left for this log; free space or trim topics, appends resume by themselves");
+  if (staged_bytes() != 0 && staged_bytes() + batch.bytes().size() > options_.staged_bytes_max)
+    return fail(Errc::overloaded,
+                fmt::format("{} bytes wait for the disk already", staged_bytes()));
+  if (appended_end_.value + batch.header().event_count > offset_max.value)
+    return fail(Errc::offset_out_of_range, "the partition has used all its offsets");
+  return {};
+}
+
+bool Log::Impl::must_roll(std::size_t bytes, WallTime now) const {
+  if (!writer_) return false;
+  if (!writer_->has_room(bytes)) return true;
+  const bool empty = writer_->staged_position() == segment_layout::first_batch_position;
+  return !empty && options_.segment_age.ns != 0 &&
+         now.ns - writer_->header().created.ns > options_.segment_age.ns;
+}
+
+Result<OffsetRange> Log::Impl::append(const BatchView& batch) {
+  if (auto ok = admit(batch); !ok) return fail(ok.error());
+  const WallTime now = now_wall();
+  if (must_roll(batch.header().padded_bytes(), now)) {
+    if (sealing_) return fail(Errc::overloaded, "two segments wait for the disk already");
+    writer_->finish();
+    sealing_ = std::move(writer_);
+  }
+  if (!writer_) begin_segment(now);
+  const Position at = writer_->staged_position();
+  auto stamped = writer_->stage(batch, LeaderEpoch{0}, now);
+  if (!stamped) return fail(stamped.error());
+  segments_.back()->index.note(*stamped, Position{stamped->position},
+                               options_.index_interval_bytes);
+  CHECK(stamped->position >= at.value, "batches follow each other");
+  producers_.note(*stamped);
+  last_append_time_ = now;
+  appended_end_ = stamped->end_offset();
+  return stamped->range();
+}
+
+// The segment exists in memory and takes batches at once; its file is made when the one before is
+// durable.
+void Log::Impl::begin_segment(WallTime now) {
+  SegmentHeader header;
+  header.cluster_id = identity_.cluster_id;
+  header.topic_id = identity_.topic_id;
+  header.partition = identity_.partition;
+  header.topic_name = identity_.topic_name;
+  header.base_offset = appended_end_;
+  header.created = now;
+  do {
+    header.segment_id = environment_.random.next();
+  } while (header.segment_id == 0);
+  if (!segments_.empty()) {
+    header.previous_segment_id = segments_.back()->header.segment_id;
+    header.previous_base_offset = segments_.back()->base();
+    segments_.back()->sealed_at = now;
+  }
+  header.previous_crc = sealing_ ? sealing_->last_crc() : last_crc_;
+  auto segment = std::make_shared<Segment>();
+  segment->header = header;
+  segment->path = join_path(identity_.directory, segment_file_name(header.base_offset));
+  segment->end_offset = header.base_offset;
+  segment->end_position = segment_layout::first_batch_position;
+  segment->active = true;
+  segment->index_whole = true;
+  segments_.push_back(std::move(segment));
+  SegmentWriter::Resume fresh;
+  fresh.end = header.base_offset;
+  fresh.last_crc = header.previous_crc;
+  writer_ = std::make_unique<SegmentWriter>(environment_.disk, cache_, header, fresh, options_,
+                                            [this](auto result) { on_commit(result); });
+}
+
+void Log::Impl::flush() {
+  if (cutting_ || !refusal_.empty()) return;
+  if (sealing_) {
+    if (!sealing_->attached()) return start_create(*sealing_);
+    sealing_->flush();
+    if (!sealing_->all_durable() || !sealing_->idle()) return;
+    finish_sealing();
+  }
+  if (!writer_) return;
+  if (!writer_->attached()) return start_create(*writer_);
+  writer_->flush();
+}
+
+void Log::Impl::finish_sealing() {
+  // segments_: [..., sealed, active]
+  const SegmentRef segment = segments_[segments_.size() - 2];
+  segment->active = false;
+  segment->end_offset = sealing_->durable_end();
+  segment->end_position = sealing_->durable_position();
+  IndexFile index;
+  index.segment_id = segment->header.segment_id;
+  index.base_offset = segment->base();
+  index.end_offset = segment->end_offset;
+  index.end_position = segment->end_position;
+  index.last_append_time = segment->sealed_at;
+  index.last_crc = sealing_->durable_crc();
+  index.entries = segment->index.entries();
+  last_crc_ = sealing_->durable_crc();
+  const FileId file = sealing_->file();
+  const bool whole = segment->index_whole;
+  sealing_.reset();
+  if (!whole)
+    index.end_offset =
+        segment->base();  // a partial index: written so that it is rebuilt on its first use
+  auto& place = seals_.emplace_back();
+  place = std::make_unique<SegmentSeal>(
+      environment_.disk, environment_.slabs, environment_.segment_pool, segment, file,
+      index_path(*segment), std::move(index), [this, at = &place] {
+        seals_.remove_if([&](const auto& seal) { return &seal == at; });
+        proceed();
+      });
+  place->start();
+}
+
+void Log::Impl::start_create(const SegmentWriter& writer) {
+  if (create_ || writer.all_durable()) return;
+  create_ = std::make_unique<SegmentCreate>(
+      environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
+      writer.header(), [this](auto made) { on_created(std::move(made)); });
+  create_->start();
+}
+
+void Log::Impl::on_created(Result<SegmentCreate::Made> made) {
+  create_.reset();
+  if (!made) {
+    on_write_failed(made.error());
+    return proceed();
+  }
+  (sealing_ ? sealing_ : writer_)->attach(made->file, made->file_bytes);
+  request_checkpoint({});
+  apply_retention();
+  flush();
+  proceed();
+}
+
+void Log::Impl::on_commit(const Result<void>& result) {
+  if (!result) {
+    on_write_failed(result.error());
+  } else {
+    advance_durable();
+    if (cutting_) start_cut();
+    flush();
+  }
+  proceed();
+}
+
+void Log::Impl::advance_durable() {
+  const SegmentWriter& writer = sealing_ ? *sealing_ : *writer_;
+  if (writer.durable_end() <= durable_end_) return;
+  const Offset before = std::exchange(durable_end_, writer.durable_end());
+  Segment& segment = sealing_ ? *segments_[segments_.size() - 2] : *segments_.back();
+  const std::uint64_t bytes = writer.durable_position() - segment.end_position;
+  segment.end_offset = durable_end_;
+  segment.end_position = writer.durable_position();
+  const std::vector<Buffer> batches = cache_.batches(before, durable_end_);
+  cache_.set_durable(durable_end_);
+  note_progress(bytes);
+  listener_.on_durable(durable_end_, batches);
+}
+
+// -- when the disk refuses
+// ---------------------------------------------------------------------------------
+
+void Log::Impl::on_write_failed(const Error& error) {
+  if (error.code != Errc::storage_full || !refusal_.empty()) return fail_log(error);
+  diag::warn("log", "{}: no space: {}", identity_.directory, error.text);
+  cutting_ = true;
+  start_cut();
+}
+
+// What was half written would be found by a later recovery and come back although it was refused:
+// it is cut off durably before anybody is told.
+void Log::Impl::start_cut() {
+  if (io_.in_flight()) return;
+  SegmentWriter* writer = sealing_ ? sealing_.get() : writer_.get();
+  if (writer == nullptr || !writer->attached()) return after_cut();
+  if (!writer->idle()) return;  // its preallocation ends first, and calls on_commit
+  io_stage_ = IoStage::cut_length;
+  environment_.disk.set_length(io_, writer->file(), writer->durable_position().value);
+}
+
+void Log::Impl::on_io(IoResult io) {
+  const SegmentWriter* writer = sealing_ ? sealing_.get() : writer_.get();
+  switch (std::exchange(io_stage_, IoStage::idle)) {
+    case IoStage::cut_length:
+      if (!io) return fail_log(io.error()), proceed();
+      io_stage_ = IoStage::cut_sync;
+      return environment_.disk.sync_data(io_, writer->file());
+    case IoStage::cut_sync:
+      if (!io) return fail_log(io.error()), proceed();
+      after_cut();
+      return proceed();
+    case IoStage::close_file: return proceed();
+    case IoStage::idle: break;
+  }
+  UNREACHABLE("a log completed an I/O it never started");
+}
+
+void Log::Impl::after_cut() {
+  reset_to_durable();
+  cutting_ = false;
+  full_until_ = environment_.clock.now() + full_pause;
+  listener_.on_append_failed(
+      Error{Errc::storage_full,
+            "no space left for this log; free space or trim topics, appends resume by themselves"});
+}
+
+// Forgets everything that was appended and is not durable.
+void Log::Impl::reset_to_durable() {
+  cache_.drop_from(durable_end_);
+  producers_.truncate(durable_end_);
+  appended_end_ = durable_end_;
+  // A successor that has no file yet was never there.
+  if (sealing_) {
+    writer_ = std::move(sealing_);
+    segments_.pop_back();
+    segments_.back()->sealed_at = {};
+  }
+  if (!writer_) return;
+  if (!writer_->attached()) {
+    last_crc_ = writer_->durable_crc();
+    writer_.reset();
+    segments_.pop_back();
+    if (!segments_.empty()) segments_.back()->sealed_at = {};
+    return;
+  }
+  Segment& segment = *segments_.back();
+  std::vector<IndexEntry> entries = segment.index.entries();
+  while (!entries.empty() && entries.back().offset >= durable_end_) entries.pop_back();
+  segment.index.assign(std::move(entries));
+  const FileId file = writer_->file();
+  const SegmentWriter::Resume resume{writer_->durable_position(), durable_end_,
+                                     writer_->durable_crc(), writer_->durable_position().value};
+  writer_ = std::make_unique<SegmentWriter>(environment_.disk, cache_, segment.header, resume,
+                                            options_, [this](auto result) { on_commit(result); });
+  writer_->attach(file, resume.file_bytes);
+}
+
+void Log::Impl::fail_log(const Error& error) {
+  if (!refusal_.empty()) return;
+  refusal_code_ = Errc::storage_error;
+  refusal_ =
+      fmt::format("{} (no more appends until the broker is restarted; reads go on)", error.text);
+  cutting_ = false;
+  diag::error("log", "{}: {}", identity_.directory, refusal_);
+  listener_.on_append_failed(Error{Errc::storage_error, refusal_});
+}
+
+// -- checkpoint, retention
+// ---------------------------------------------------------------------------------
+
+void Log::Impl::note_progress(std::uint64_t bytes) {
+  bytes_since_checkpoint_ += bytes;
+  if (life_ != Life::open) return;
+  if (bytes_since_checkpoint_ >= options_.checkpoint_interval_bytes) return request_checkpoint({});
+  environment_.timers.arm(idle_timer_, environment_.clock.now() + options_.checkpoint_idle);
+}
+
+void Log::Impl::on_idle() {
+  recovery_.reset();
+  if (life_ == Life::open && bytes_since_checkpoint_ != 0) request_checkpoint({});
+}
+
+Checkpoint Log::Impl::make_checkpoint(bool clean) const {
+  Checkpoint checkpoint;
+  checkpoint.topic_id = identity_.topic_id;
+  checkpoint.partition = identity_.partition;
+  checkpoint.clean = clean;
+  checkpoint.start_offset = pending_start_;
+  checkpoint.durable_end = durable_end_;
+  checkpoint.last_append_time = last_append_time_;
+  checkpoint.last_crc = last_crc_;
+  const SegmentWriter* writer = sealing_ ? sealing_.get() : writer_.get();
+  // A successor whose file is not there yet is nothing to name.
+  if (writer != nullptr && writer->attached()) {
+    checkpoint.segment_base = writer->header().base_offset;
+    checkpoint.segment_id = writer->header().segment_id;
+    checkpoint.scan_position = writer->durable_position();
+    checkpoint.last_crc = writer->durable_crc();
+  } else if (!segments_.empty()) {
+    const auto has_file = [&](const SegmentRef& s) {
+      for (const auto* w : {sealing_.get(), writer_.get()})
+        if (w != nullptr && !w->attached() && w->header().segment_id == s->header.segment_id)
+          return false;
+      return true;
+    };
+    const auto last = std::find_if(segments_.rbegin(), segments_.rend(), has_file);
+    if (last != segments_.rend() && (*last)->readable) {
+      checkpoint.segment_base = (*last)->base();
+      checkpoint.segment_id = (*last)->header.segment_id;
+      checkpoint.scan_position = (*last)->end_position;
+    }
+  }
+  // Only what is durable may count as a duplicate after a crash.
+  ProducerStates durable;
+  durable.restore(producers_.snapshot());
+  durable.truncate(durable_end_);
+  for (const auto& state : durable.snapshot()) {
+    CheckpointProducer producer{state.producer_id, state.epoch, {}};
+    for (const auto& b : state.recent)
+      producer.batches.push_back(
+          {b.sequence, b.event_count, b.body_checksum, b.base_offset, b.append_time});
+    checkpoint.producers.push_back(std::move(producer));
+  }
+  return checkpoint;
+}
+
+void Log::Impl::request_checkpoint(Done done) {
+  if (done) next_checkpoint_waiters_.push_back(std::move(done));
+  checkpoint_wanted_ = true;
+  write_checkpoint();
+}
+
+void Log::Impl::write_checkpoint() {
+  if (!checkpoint_wanted_ || checkpoint_.busy() || life_ != Life::open) return;
+  checkpoint_wanted_ = false;
+  bytes_since_checkpoint_ = 0;
+  idle_timer_.cancel();
+  checkpoint_waiters_ = std::move(next_checkpoint_waiters_);
+  next_checkpoint_waiters_.clear();
+  const Offset start = pending_start_;
+  checkpoint_.write(make_checkpoint(false), [this, start](auto written) {
+    if (written) {
+      start_offset_ = std::max(start_offset_, start);
+    } else {
+      diag::warn("log", "{}: checkpoint not written: {}", identity_.directory,
+                 written.error().text);
+    }
+    const std::vector<Done> waiters = std::move(checkpoint_waiters_);
+    checkpoint_waiters_.clear();
+    for (const Done& waiter : waiters) waiter(written);
+    write_checkpoint();
+    proceed();
+  });
+}
+
+void Log::Impl::trim(Offset start, Done done) {
+  if (!refusal_.empty() || life_ != Life::open) {
+    Error error = refusal_.empty() ? Error{Errc::shutting_down, "the log is being closed or cut"}
+                                   : Error{refusal_code_, refusal_};
+    defer_own([done = std::move(done), error] { done(fail(error)); });
+    return;
+  }
+  pending_start_ = std::max(pending_start_, std::min(start, durable_end_));
+  request_checkpoint([this, done = std::move(done)](Result<void> written) {
+    if (!written) return done(std::move(written));
+    std::erase_if(corrupt_,
+                  [&](const CorruptRange& range) { return range.offsets.end <= start_offset_; });
+    const std::vector<SegmentRef> all(segments_.begin(), segments_.end());
+    retire(segments_below(all, start_offset_));
+    done({});
+  });
+}
+
+void Log::Impl::apply_retention() {
+  if (life_ != Life::open || segments_.size() < 2) return;
+  const std::vector<SegmentRef> all(segments_.begin(), segments_.end());
+  const std::size_t count = segments_to_retire(all, options_, now_wall());
+  if (count == 0) return;
+  trim(all[count]->base(), [](auto) {});
+}
+
+void Log::Impl::retire(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    retired_.push_back(std::move(segments_.front()));
+    segments_.pop_front();
+  }
+  remove_retired();
+}
+
+void Log::Impl::remove_retired() {
+  if (removal_ || retired_.empty()) return;
+  std::vector<SegmentRef> batch = std::move(retired_);
+  retired_.clear();
+  removal_ = std::make_unique<SegmentRemoval>(
+      environment_.disk, environment_.segment_pool, identity_.directory, std::move(batch), true,
+      [this](auto removed) {
+        if (!removed)
+          diag::warn("log", "{}: a retired segment was not removed: {}", identity_.directory,
+                     removed.error().text);
+        removal_.reset();
+        remove_retired();
+        proceed();
+      });
+  removal_->start();
+}
+
+// -- trip two
+// ----------------------------------------------------------------------------------------------
+
+SegmentRef Log::Impl::segment_of(Offset offset) const {
+  const auto after = std::upper_bound(segments_.begin(), segments_.end(), offset,
+                                      [](Offset o, const SegmentRef& s) { return o < s->base(); });
+  return after == segments_.begin() ? nullptr : *std::prev(after);
+}
+
+const CorruptRange* Log::Impl::corrupt_at(Offset offset) const {
+  for (const CorruptRange& range : corrupt_)
+    if (offset >= range.offsets.begin && offset < range.offsets.end) return &range;
+  return nullptr;
+}
+
+Error Log::Impl::corrupt_error(const CorruptRange& range) {
+  Error error{
+      Errc::corrupt,
+      fmt::format("offsets [{}, {}) cannot be read: {} ({} at position {}); reading goes on at {}",
+                  range.offsets.begin.value, range.offsets.end.value, range.reason, range.file,
+                  range.position.value, range.offsets.end.value)};
+  error.range_begin = range.offsets.begin.value;
+  error.range_end = range.offsets.end.value;
+  return error;
+}
+
+void Log::Impl::note_damage(const SegmentRef& segment,
+                            const std::vector<SegmentScan::Damage>& damage) {
+  for (const auto& d : damage) {
+    if (corrupt_at(d.offsets.begin) != nullptr || d.offsets.end <= start_offset_) continue;
+    diag::error("log", "{} at position {}: offsets [{}, {}) do not verify; fenced", segment->path,
+                d.position.value, d.offsets.begin.value, d.offsets.end.value);
+    corrupt_.push_back({d.offsets, segment->path, d.position, "batches do not verify"});
+  }
+  std::sort(corrupt_.begin(), corrupt_.end(),
+            [](const auto& a, const auto& b) { return a.offsets.begin < b.offsets.begin; });
+}
+
+Result<ReadResult> Log::Impl::read_cached(Offset from, std::size_t bytes_max, bool& must_read) {
+  must_read = false;
+  if (from < start_offset_ || from > durable_end_) {
+    Error error{Errc::offset_out_of_range, fmt::format("offset {} is outside [{}, {}]", from.value,
+                                                       start_offset_.value, durable_end_.value)};
+    error.range_begin = start_offset_.value;
+    error.range_end = durable_end_.value;
+    return fail(std::move(error));
+  }
+  ReadResult result;
+  result.next_offset = from;
+  if (from == durable_end_) return result;
+  if (const CorruptRange* range = corrupt_at(from)) return fail(corrupt_error(*range));
+  for (auto& run : cache_.find(from, durable_end_, bytes_max)) {
+    result.buffers.push_back(std::move(run.bytes));
+    result.next_offset = run.next;
+  }
+  must_read = result.buffers.empty();
+  return result;
+}
+
+// Calls from the next firing of timers, so that no answer comes from inside the call that asked.
+std::shared_ptr<ReadSlot> Log::Impl::defer_own(std::function<void()> call) {
+  ReadEntry& entry = new_read();
+  entry.call = std::move(call);
+  entry.timer = std::make_unique<Timer>(&entry, [](void* self) {
+    auto& due = *static_cast<ReadEntry*>(self);
+    Impl& log = *due.log;
+    const auto run = std::move(due.call);
+    const bool cancelled = due.slot->cancelled;
+    log.reads_.erase(due.self);
+    cancelled ? log.proceed() : run();
+  });
+  environment_.timers.arm(*entry.timer, environment_.clock.now());
+  return entry.slot;
+}
+
+std::unique_ptr<LogRead> Log::Impl::read(Offset from, std::size_t bytes_max, ReadDone done) {
+  bool must_read = false;
+  auto cached = read_cached(from, bytes_max, must_read);
+  if (!must_read)
+    return defer([done = std::move(done), cached = std::move(cached)]() mutable {
+      done(std::move(cached));
+    });
+  const SegmentRef segment = segment_of(from);
+  if (!segment || !segment->readable) {
+    CorruptRange range{{from, segment ? segment->end_offset : durable_end_},
+                       identity_.directory,
+                       {},
+                       "no readable segment holds it"};
+    return defer([done = std::move(done), range] { done(fail(corrupt_error(range))); });
+  }
+  const Offset limit = segment->active ? durable_end_ : std::min(segment->end_offset, durable_end_);
+  ReadEntry& entry = new_read();
+  entry.read = std::make_unique<SegmentRead>(
+      environment_.disk, environment_.slabs,
+      SegmentRead::Plan{segment, index_path(*segment), from, limit, bytes_max,
+                        options_.index_interval_bytes},
+      [this](const SegmentRef& damaged, const auto& damage) { note_damage(damaged, damage); },
+      [this, at = &entry, from, done = std::move(done)](Result<ReadResult> result) {
+        const auto slot = at->slot;
+        const Offset start = start_offset_;
+        // Retention may have taken the file while it was being read.
+        if (!result && from < start) {
+          Error gone{
+              Errc::offset_out_of_range,
+              fmt::format("offset {} was removed; the log starts at {}", from.value, start.value)};
+          gone.range_begin = start.value;
+          gone.range_end = durable_end_.value;
+          result = fail(std::move(gone));
+        }
+        reads_.erase(at->self);
+        if (!slot->cancelled) done(std::move(result));
+        proceed();
+      });
+  auto handle = std::make_unique<ReadHandle>(entry.slot);
+  entry.read->start();
+  return handle;
+}
+
+std::unique_ptr<LogRead> Log::Impl::find_time(WallTime time,
+                                              std::function<void(Result<Offset>)> done) {
+  // The last segment that began before `time` holds the answer, or its end is the answer.
+  SegmentRef segment;
+  for (const SegmentRef& candidate : segments_)
+    if (candidate->readable && (candidate->header.created < time || !segment)) segment = candidate;
+  const auto answer = [this](Offset offset) {
+    return std::clamp(offset, start_offset_, durable_end_);
+  };
+  if (!segment || segment->base() >= durable_end_)
+    return defer([done = std::move(done), found = answer(durable_end_)] { done(found); });
+  const Offset limit = segment->active ? durable_end_ : std::min(segment->end_offset, durable_end_);
+  ReadEntry& entry = new_read();
+  const auto finish = [this, at = &entry, done = std::move(done), answer](Result<Offset> found) {
+    const auto slot = at->slot;
+    const auto tell = done;
+    const auto clamp = answer;
+    Impl* log = this;
+    log->reads_.erase(at->self);
+    if (!slot->cancelled) tell(found ? Result<Offset>(clamp(*found)) : std::move(found));
+    log->proceed();
+  };
+  const auto search = [this, at = &entry, segment, time, limit, finish] {
+    const IndexEntry first{segment->base(), segment_layout::first_batch_position, {}};
+    const IndexEntry place = segment->index.before(time, first);
+    SegmentScan::Plan plan;
+    plan.path = segment->path;
+    plan.segment_id = segment->header.segment_id;
+    plan.from = place.position;
+    plan.next_offset = place.offset;
+    plan.end_offset = limit;
+    auto hit = std::make_shared<Offset>(limit);
+    at->scan = std::make_unique<SegmentScan>(
+        environment_.disk, environment_.slabs, std::move(plan),
+        [hit, time](const BatchHeader& header, Position) {
+          if (header.append_time < time) return true;
+          *hit = header.base_offset;
+          return false;
+        },
+        [this, segment, hit, finish](auto found) {
+          if (!found) return finish(fail(found.error()));
+          note_damage(segment, found->damage);
+          finish(*hit);
+        });
+    at->scan->start();
+  };
+  auto handle = std::make_unique<ReadHandle>(entry.slot);
+  if (segment->index_whole) {
+    search();
+    return handle;
+  }
+  entry.load = std::make_unique<IndexLoad>(environment_.disk, environment_.slabs, segment,
+                                           index_path(*segment), options_.index_interval_bytes,
+                                           [this, segment, search, finish](auto damage) {
+                                             if (!damage) return finish(fail(damage.error()));
+                                             note_damage(segment, *damage);
+                                             search();
+                                           });
+  entry.load->start();
+  return handle;
+}
+
+// -- Log: the door
+// -------------------------------------------------------------------------------------------
+
+Log::Log(LogEnvironment environment, LogIdentity identity, LogOptions options,
+         LogListener& listener)
+    : impl_(std::make_unique<Impl>(environment, std::move(identity), options, listener)) {}
+Log::~Log() = default;
+void Log::open(Done done) { impl_->open(std::move(done)); }
+void Log::close(Done done) { impl_->close(std::move(done)); }
+void Log::truncate(Offset end, Done done) { impl_->truncate(end, std::move(done)); }
+void Log::trim(Offset start, Done done) { impl_->trim(start, std::move(done)); }
+void Log::apply_retention() { impl_->apply_retention(); }
+void Log::set_options(const LogOptions& options) { impl_->set_options(options); }
+Result<OffsetRange> Log::append(const BatchView& batch) { return impl_->append(batch); }
+void Log::flush() { impl_->flush(); }
+bool Log::has_staged() const { return impl_->appended_end_ > impl_->durable_end_; }
+std::uint64_t Log::staged_bytes() const { return impl_->staged_bytes(); }
+Result<ReadResult> Log::read_cached(Offset from, std::size_t bytes_max, bool& must_read) {
+  return impl_->read_cached(from, bytes_max, must_read);
+}
+std::unique_ptr<LogRead> Log::read(Offset from, std::size_t bytes_max, ReadDone done) {
+  return impl_->read(from, bytes_max, std::move(done));
+}
+std::unique_ptr<LogRead> Log::find_time(WallTime time, std::function<void(Result<Offset>)> done) {
+  return impl_->find_time(time, std::move(done));
+}
+Offset Log::start_offset() const { return impl_->start_offset_; }
+Offset Log::durable_end() const { return impl_->durable_end_; }
+Offset Log::appended_end() const { return impl_->appended_end_; }
+std::uint64_t Log::bytes() const { return impl_->bytes(); }
+std::size_t Log::segment_count() const { return impl_->segments_.size(); }
+WallTime Log::last_append_time() const { return impl_->last_append_time_; }
+const ProducerStates& Log::producers() const { return impl_->producers_; }
+const std::vector<CorruptRange>& Log::corrupt_ranges() const { return impl_->corrupt_; }
+const std::string& Log::refusal() const { return impl_->refusal_; }
+
+}  // namespace millrace

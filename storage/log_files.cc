@@ -1,0 +1,35 @@
+#include "storage/log_files.h"
+
+#include <fmt/core.h>
+
+#include <charconv>
+
+namespace millrace {
+namespace {
+
+constexpr std::size_t digits = 20;
+
+std::optional<Offset> parse(std::string_view name, std::string_view suffix) {
+  if (name.size() != digits + suffix.size() || name.substr(digits) != suffix) return std::nullopt;
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + digits, value);
+  if (error != std::errc{} || end != name.data() + digits || Offset{value} > offset_max)
+    return std::nullopt;
+  return Offset{value};
+}
+
+}  // namespace
+
+std::string segment_file_name(Offset base) { return fmt::format("{:020}.segment", base.value); }
+std::string index_file_name(Offset base) { return fmt::format("{:020}.index", base.value); }
+
+std::optional<Offset> parse_segment_file_name(std::string_view name) {
+  return parse(name, ".segment");
+}
+std::optional<Offset> parse_index_file_name(std::string_view name) { return parse(name, ".index"); }
+
+std::string join_path(std::string_view directory, std::string_view name) {
+  return fmt::format("{}/{}", directory, name);
+}
+
+}  // namespace millrace

@@ -1,0 +1,106 @@
+// Staged operation: from a directory of files to a log that can be appended to and read.
+//
+//   list → checkpoint → headers of all segments → chain and holes → finish a cut-short removal
+//        → scan from the checkpoint (at most the active tail) → cut a torn tail → open for writing
+//
+// It writes nothing before it has read what decides; each of its own steps may be cut short by a
+// crash and be run again. Owner: Log. Thread: the shard's.
+#pragma once
+
+#include "storage/checkpoint.h"
+#include "storage/log.h"
+#include "storage/producer_state.h"
+#include "storage/segment.h"
+#include "storage/segment_removal.h"
+#include "storage/segment_scan.h"
+#include "storage/segment_writer.h"
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+struct RecoveredLog {
+  std::deque<SegmentRef> segments;  // by base offset; the last may be active
+  FileId active_file;               // open for writing, if the last is active
+  SegmentWriter::Resume resume;     // of the active segment
+  Offset start_offset, durable_end;
+  std::uint32_t last_crc = 0;
+  WallTime last_append_time;
+  ProducerStates producers;
+  std::vector<CorruptRange> corrupt;
+  std::string refusal;  // empty: the log may be appended to
+};
+
+class Recovery {
+ public:
+  using Done = std::function<void(Result<RecoveredLog>)>;
+
+  Recovery(LogEnvironment environment, const LogIdentity& identity, const LogOptions& options,
+           CheckpointFile& checkpoint, Done done);
+  void start();
+
+ private:
+  void step(IoResult io);
+  void on_listed();
+  void next_header();
+  void take_header(std::size_t bytes);
+  void set_aside(std::string reason);
+  void on_headers();
+  void find_holes();
+  void drop_leftovers();
+  void plan_scans();
+  void next_scan();
+  void on_scanned(SegmentScan::Found found);
+  void on_scans_done();
+  void open_active();
+  void write_zero_tail();
+  void finish(Result<void> outcome);
+  void note_damage(const Segment& segment, const std::vector<SegmentScan::Damage>& damage);
+  void refuse(std::string reason);
+  std::string path_of(std::string_view name) const;
+
+  enum class Stage {
+    idle,
+    make_directory,
+    list,
+    open_header,
+    header_size,
+    read_header,
+    close_header,
+    make_quarantine,
+    move_aside,
+    sync_aside,
+    open_active,
+    read_tail,
+    write_tail,
+    set_length,
+    sync_length
+  } stage_ = Stage::idle;
+  LogEnvironment environment_;
+  const LogIdentity& identity_;
+  const LogOptions& options_;
+  CheckpointFile& checkpoint_file_;
+  Done done_;
+  Completion io_;
+  FileId file_;
+  Buffer slab_;
+  std::vector<DirectoryEntry> entries_;
+  std::vector<Offset> bases_;
+  std::size_t at_base_ = 0;
+  std::optional<Checkpoint> checkpoint_;
+  SegmentRef segment_;  // whose header is being read
+  std::string set_aside_reason_;
+  RecoveredLog log_;
+  std::unique_ptr<SegmentRemoval> removal_;
+  std::unique_ptr<SegmentScan> scan_;
+  std::size_t at_scan_ = 0;
+  SegmentScan::Found last_found_;
+  Position tail_;  // end of the last whole batch of the active segment
+};
+
+}  // namespace millrace

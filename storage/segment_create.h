@@ -1,0 +1,55 @@
+// Staged operation: makes the file of a new segment. The order is the durability argument: header
+// durable in a file that is still in the pool's directory, then the name, then both directories. So
+// a name in a log's directory always has a whole header behind it, and a crash leaves either no new
+// segment or an empty one.
+#pragma once
+
+#include "storage/format/segment_layout.h"
+#include "storage/io/disk.h"
+#include "storage/segment_pool.h"
+#include "storage/slab.h"
+
+#include <functional>
+#include <string>
+
+namespace millrace {
+
+class SegmentCreate {
+ public:
+  struct Made {
+    FileId file;
+    std::uint64_t file_bytes = 0;  // allocated, from a recycled file
+  };
+  using Done = std::function<void(Result<Made>)>;
+
+  SegmentCreate(Disk& disk, SlabPool& slabs, SegmentPool& pool, std::string directory,
+                SegmentHeader header, Done done);
+  void start();
+
+ private:
+  void step(IoResult io);
+  void fail_with(Error error);
+
+  enum class Stage {
+    idle,
+    open,
+    write_header,
+    rename,
+    sync_log_directory,
+    sync_pool_directory,
+    close_failed
+  } stage_ = Stage::idle;
+  Disk& disk_;
+  SlabPool& slabs_;
+  SegmentPool& pool_;
+  const std::string directory_;
+  const SegmentHeader header_;
+  Done done_;
+  Completion io_;
+  Buffer block_;
+  std::string prepared_path_;
+  Made made_;
+  Error error_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,96 @@
+#include "storage/segment_pool.h"
+
+#include "storage/base/check.h"
+#include "storage/log_files.h"
+
+#include <fmt/core.h>
+
+#include <charconv>
+
+namespace millrace {
+
+namespace {
+constexpr std::string_view suffix = ".free";
+}
+
+SegmentPool::SegmentPool(Disk& disk, std::string directory, std::uint64_t bytes_max)
+    : disk_(disk),
+      directory_(std::move(directory)),
+      bytes_max_(bytes_max),
+      io_(this, Completion::to<&SegmentPool::on_step, SegmentPool>()) {}
+
+void SegmentPool::open(std::function<void(Result<void>)> done) {
+  done_ = std::move(done);
+  stage_ = Stage::make;
+  disk_.make_directory(io_, directory_);
+}
+
+void SegmentPool::on_step(IoResult result) {
+  const auto finish = [&](Result<void> outcome) {
+    stage_ = Stage::idle;
+    entries_.clear();
+    auto done = std::move(done_);
+    done(std::move(outcome));
+  };
+  switch (stage_) {
+    case Stage::make:
+      if (!result && result.error().code != Errc::already_exists)
+        return finish(fail(result.error()));
+      stage_ = Stage::list;
+      return disk_.list(io_, directory_, entries_);
+    case Stage::list:
+      if (!result) return finish(fail(result.error()));
+      at_entry_ = 0;
+      return next_entry();
+    case Stage::open:
+      if (!result) return next_entry();  // not a file of ours, or gone: not offered
+      file_ = FileId{static_cast<std::int32_t>(*result)};
+      stage_ = Stage::size;
+      return disk_.file_size(io_, file_);
+    case Stage::size:
+      if (result && has_room(*result))
+        put({join_path(directory_, entries_[at_entry_ - 1].name), *result});
+      stage_ = Stage::close;
+      return disk_.close(io_, file_);
+    case Stage::close: return next_entry();
+    case Stage::idle: break;
+  }
+  UNREACHABLE("the segment pool completed an I/O it never started");
+}
+
+void SegmentPool::next_entry() {
+  while (at_entry_ < entries_.size()) {
+    const DirectoryEntry& entry = entries_[at_entry_++];
+    if (entry.kind != DirectoryEntry::Kind::file || !entry.name.ends_with(suffix)) continue;
+    std::uint64_t number = 0;
+    const char* end = entry.name.data() + entry.name.size() - suffix.size();
+    const auto parsed = std::from_chars(entry.name.data(), end, number);
+    if (parsed.ec != std::errc{} || parsed.ptr != end) continue;
+    next_name_ = std::max(next_name_, number + 1);
+    stage_ = Stage::open;
+    return disk_.open(io_, join_path(directory_, entry.name), OpenMode::read, Disk::Access::direct);
+  }
+  stage_ = Stage::idle;
+  entries_.clear();
+  auto done = std::move(done_);
+  done({});
+}
+
+std::string SegmentPool::fresh_name() { return fmt::format("{}{}", next_name_++, suffix); }
+
+std::optional<SegmentPool::Pooled> SegmentPool::take() {
+  if (files_.empty()) return std::nullopt;
+  Pooled file = std::move(files_.back());
+  files_.pop_back();
+  bytes_ -= file.bytes;
+  return file;
+}
+
+bool SegmentPool::has_room(std::uint64_t bytes) const { return bytes_ + bytes <= bytes_max_; }
+
+void SegmentPool::put(Pooled file) {
+  bytes_ += file.bytes;
+  files_.push_back(std::move(file));
+}
+
+}  // namespace millrace

@@ -1,0 +1,62 @@
+#include "storage/segment_removal.h"
+
+#include "storage/base/call_last.h"
+#include "storage/base/check.h"
+#include "storage/log_files.h"
+
+namespace millrace {
+
+SegmentRemoval::SegmentRemoval(Disk& disk, SegmentPool& pool, std::string directory,
+                               std::vector<SegmentRef> segments, bool recycle, Done done)
+    : disk_(disk),
+      pool_(pool),
+      directory_(std::move(directory)),
+      segments_(std::move(segments)),
+      recycle_(recycle),
+      done_(std::move(done)),
+      io_(this, Completion::to<&SegmentRemoval::step, SegmentRemoval>()) {}
+
+void SegmentRemoval::start() { next_segment(); }
+
+void SegmentRemoval::next_segment() {
+  if (at_ == segments_.size()) {
+    stage_ = Stage::sync_log_directory;
+    return disk_.sync_directory(io_, directory_);
+  }
+  stage_ = Stage::remove_index;
+  disk_.remove(io_, join_path(directory_, index_file_name(segments_[at_]->base())));
+}
+
+void SegmentRemoval::step(IoResult io) {
+  switch (stage_) {
+    case Stage::remove_index: {
+      // Usually there; an active or freshly recovered segment has none.
+      const SegmentRef& segment = segments_[at_];
+      stage_ = Stage::take_segment;
+      pooled_ = {};
+      // Two owners: this list and the caller's own; a read in flight would be a third.
+      const bool unread = segment.use_count() <= 2;
+      if (recycle_ && unread && segment->readable && pool_.has_room(segment->end_position.value)) {
+        pooled_ = {join_path(pool_.directory(), pool_.fresh_name()),
+                   align_down(segment->end_position.value, 4096)};
+        return disk_.rename(io_, segment->path, pooled_.path);
+      }
+      return disk_.remove(io_, segment->path);
+    }
+    case Stage::take_segment:
+      if (!io && io.error().code != Errc::not_found) return call_last(done_, fail(io.error()));
+      if (io && !pooled_.path.empty()) pool_.put(pooled_);
+      ++at_;
+      return next_segment();
+    case Stage::sync_log_directory:
+      if (!io) return call_last(done_, fail(io.error()));
+      stage_ = Stage::sync_pool_directory;
+      return disk_.sync_directory(io_, pool_.directory());
+    case Stage::sync_pool_directory:
+      return io ? call_last(done_, Result<void>{}) : call_last(done_, fail(io.error()));
+    case Stage::idle: break;
+  }
+  UNREACHABLE("a removal completed an I/O it never started");
+}
+
+}  // namespace millrace
