@@ -1,9 +1,9 @@
 // Seam: answers a client. The daemon's is wire/zmq_client_port; the simulator has its own.
 #pragma once
 
-#include <cstdint>
-
 #include "broker/requests.h"
+
+#include <cstdint>
 
 namespace millrace {
 

@@ -1,11 +1,11 @@
-// Settings of the broker's core. The daemon reads them from its configuration (broker/daemon/config); tests set them
-// directly. Checked once, then const.
+// Settings of the broker's core. The daemon reads them from its configuration
+// (broker/daemon/config); tests set them directly. Checked once, then const.
 #pragma once
+
+#include "storage/log_options.h"
 
 #include <cstdint>
 #include <string>
-
-#include "storage/log_options.h"
 
 namespace millrace {
 
@@ -14,7 +14,8 @@ struct BrokerLimits {
   std::uint32_t topics_max = 100'000;
   std::uint32_t fetch_bytes_max = 16 * MiB;
   std::uint32_t fetch_wait_ms_max = 60'000;
-  // Bytes of replies with data that one client may have outstanding in the broker: queued, parked or read from disk.
+  // Bytes of replies with data that one client may have outstanding in the broker: queued, parked
+  // or read from disk.
   std::uint32_t client_bytes_max = 32 * MiB;
   std::uint32_t subscriptions_per_client_max = 8192;
   std::uint32_t parked_fetches_per_client_max = 8192;
@@ -28,8 +29,8 @@ struct BrokerOptions {
   LogOptions topic_defaults;  // a topic's own settings override these
   BrokerLimits limits;
   bool live_by_default = true;
-  // Free space of the file system below which produce is refused with storage_full and below which it is warned about,
-  // as used per cent of the whole.
+  // Free space of the file system below which produce is refused with storage_full and below which
+  // it is warned about, as used per cent of the whole.
   unsigned disk_warn_percent = 85;
   unsigned disk_refuse_percent = 95;
   Duration retention_interval = seconds(60);

@@ -1,19 +1,20 @@
-// Every client request and reply as plain structs. wire/codec makes requests out of frames and frames out of replies; the
-// core never sees FlatBuffers or ZeroMQ.
+// Every client request and reply as plain structs. wire/codec makes requests out of frames and
+// frames out of replies; the core never sees FlatBuffers or ZeroMQ.
 //
-// Views (string_view, ByteView) in requests point into the received frames and live for the call of Shard::handle only.
+// Views (string_view, ByteView) in requests point into the received frames and live for the call of
+// Shard::handle only.
 #pragma once
+
+#include "storage/base/ids.h"
+#include "storage/base/result.h"
+#include "storage/format/batch.h"
+#include "storage/slab.h"
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
-
-#include "storage/base/ids.h"
-#include "storage/base/result.h"
-#include "storage/format/batch.h"
-#include "storage/slab.h"
 
 namespace millrace {
 
@@ -153,8 +154,9 @@ struct PongReply {
 };
 struct DoneReply {};
 
-using ReplyBody = std::variant<Error, ProducedReply, FetchedReply, SubscribedReply, PushedReply, OffsetListReply,
-                               TopicListReply, TopicInfoReply, PongReply, DoneReply>;
+using ReplyBody =
+    std::variant<Error, ProducedReply, FetchedReply, SubscribedReply, PushedReply, OffsetListReply,
+                 TopicListReply, TopicInfoReply, PongReply, DoneReply>;
 
 struct Reply {
   std::uint64_t id = 0;

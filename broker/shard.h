@@ -1,17 +1,14 @@
-// The core of one shard: its topics and partitions, and one turn's worth of logic. No ring, no sockets, no FlatBuffers: the
-// daemon and the simulator drive it through the same five calls.
+// The core of one shard: its topics and partitions, and one turn's worth of logic. No ring, no
+// sockets, no FlatBuffers: the daemon and the simulator drive it through the same five calls.
 //
-//   handle()      a request came in: refused at once, answered at once, or noted and answered by a later turn
-//   turn()        flush logs that have staged batches, serve fetches and subscriptions, retry replies that found
+//   handle()      a request came in: refused at once, answered at once, or noted and answered by a
+//   later turn turn()        flush logs that have staged batches, serve fetches and subscriptions,
+//   retry replies that found
 //                 their client busy
 //
-// Owner: the daemon's shard_thread (or the simulator). Thread: one, the shard's. Disk, Clock and the rest outlive it.
+// Owner: the daemon's shard_thread (or the simulator). Thread: one, the shard's. Disk, Clock and
+// the rest outlive it.
 #pragma once
-
-#include <functional>
-#include <memory>
-#include <string>
-#include <vector>
 
 #include "broker/client_port.h"
 #include "broker/metrics/metrics.h"
@@ -22,6 +19,11 @@
 #include "storage/io/disk.h"
 #include "storage/io/timers.h"
 #include "storage/slab.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace millrace {
 
@@ -52,7 +54,8 @@ class Shard {
  public:
   using Done = std::function<void(Result<void>)>;
 
-  // `segment_pool_bytes`: retired segments kept for re-use; `cache_bytes`: tail caches of all logs together.
+  // `segment_pool_bytes`: retired segments kept for re-use; `cache_bytes`: tail caches of all logs
+  // together.
   struct Memory {
     std::uint64_t segment_pool_bytes = 1 * GiB;
     std::uint64_t cache_bytes = 256 * MiB;
@@ -63,11 +66,12 @@ class Shard {
   Shard& operator=(const Shard&) = delete;
   ~Shard();
 
-  // Finishes deletions that were cut short, opens every topic and recovers every log. A topic that cannot be opened is
-  // kept, named in diag and answered with its fault; only a disk that cannot be listed fails the start.
+  // Finishes deletions that were cut short, opens every topic and recovers every log. A topic that
+  // cannot be opened is kept, named in diag and answered with its fault; only a disk that cannot be
+  // listed fails the start.
   void start(Done done);
-  // Answers waiting requests with shutting_down, finishes commits in flight and answers them, writes clean checkpoints.
-  // New requests are answered shutting_down meanwhile.
+  // Answers waiting requests with shutting_down, finishes commits in flight and answers them,
+  // writes clean checkpoints. New requests are answered shutting_down meanwhile.
   void stop(Done done);
 
   void handle(ClientHandle client, Request&& request);
@@ -75,7 +79,8 @@ class Shard {
   void refuse(ClientHandle client, std::uint64_t request_id, Error error);
   void client_gone(ClientHandle client);
 
-  // Answers whether work is left that needs no event to go on (a budget ran out): then the loop must not sleep.
+  // Answers whether work is left that needs no event to go on (a budget ran out): then the loop
+  // must not sleep.
   bool turn();
 
   std::vector<PartitionStatus> partition_statuses() const;
