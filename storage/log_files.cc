@@ -29,7 +29,7 @@ std::optional<Offset> parse_segment_file_name(std::string_view name) {
 std::optional<Offset> parse_index_file_name(std::string_view name) { return parse(name, ".index"); }
 
 std::string join_path(std::string_view directory, std::string_view name) {
-  return fmt::format("{}/{}", directory, name);
+  return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
 }
 
 }  // namespace millrace

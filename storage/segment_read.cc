@@ -104,9 +104,12 @@ void SegmentRead::walk() {
     at_ = step.next;
     expect_ = {expect_.segment_id, step.header.end_offset(), step.header.header_crc};
     if (step.header.end_offset() <= plan_.from) continue;
-    if (collected() == 0) run_begin_ = step.position;
     const Position end{step.position.value + step.header.batch_bytes()};
-    if (collected() != 0 && end - run_begin_ > plan_.bytes_max) break;
+    if (collected() == 0) {
+      run_begin_ = step.position;
+    } else if (end - run_begin_ > plan_.bytes_max) {
+      break;
+    }
     run_end_ = end;
     result_.next_offset = step.header.end_offset();
   }
