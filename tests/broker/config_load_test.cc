@@ -1,12 +1,13 @@
 // Where settings come from, which wins, and what is refused with which words (fault PS-11).
 #include "broker/daemon/config_load.h"
 
-#include <catch2/catch.hpp>
-#include <fstream>
-
 #include "broker/daemon/config_keys.h"
 #include "broker/daemon/config_print.h"
 #include "tests/support/temp_dir.h"
+
+#include <catch2/catch.hpp>
+
+#include <fstream>
 
 namespace millrace {
 namespace {
@@ -77,7 +78,8 @@ TEST_CASE("flag wins over --set, that over the environment, that over the file")
   ConfigSources sources;
   sources.file = file.path();
   CHECK(load_config(sources)->config.data.dir == "file");
-  sources.environment = {"PATH=/bin", "MILLRACE_DATA__DIR=environment", "MILLRACE_BROKER=tcp://elsewhere:1"};
+  sources.environment = {"PATH=/bin", "MILLRACE_DATA__DIR=environment",
+                         "MILLRACE_BROKER=tcp://elsewhere:1"};
   CHECK(load_config(sources)->config.data.dir == "environment");
   sources.sets = {"data.dir=set"};
   CHECK(load_config(sources)->config.data.dir == "set");
@@ -86,11 +88,13 @@ TEST_CASE("flag wins over --set, that over the environment, that over the file")
 }
 
 TEST_CASE("PS-11 an unknown key stops the load and names the nearest, file and line") {
-  CHECK(error_of(load_text("[data]\n\ndri = \"x\"\n")) == "millrace.toml:3: unknown key data.dri; the nearest is data.dir");
+  CHECK(error_of(load_text("[data]\n\ndri = \"x\"\n")) ==
+        "millrace.toml:3: unknown key data.dri; the nearest is data.dir");
   CHECK(error_of(load_text("[topics]\nsegment_bytes = 1\n")) ==
         "millrace.toml:2: unknown key topics.segment_bytes; the nearest is topic.segment_bytes");
   CHECK(error_of(load_text("dir = \"x\"\n")).starts_with("millrace.toml:1: unknown key dir"));
-  CHECK(error_of(load_set("log.levle=info")) == "--set: unknown key log.levle; the nearest is log.level");
+  CHECK(error_of(load_set("log.levle=info")) ==
+        "--set: unknown key log.levle; the nearest is log.level");
   ConfigSources sources;
   sources.environment = {"MILLRACE_LOG__LEVLE=info"};
   CHECK(error_of(load_config(sources)) ==
@@ -104,8 +108,10 @@ TEST_CASE("PS-11 a value of the wrong type is refused with file and line") {
         "millrace.toml:2: topic.segment_age: \"7\" is not a time such as \"500 ms\" or \"7 days\"");
   CHECK(error_of(load_text("[disk]\nwarn_percent = \"80\"\n")) ==
         "millrace.toml:2: disk.warn_percent: \"80\" is not a percentage as a whole number");
-  CHECK(error_of(load_text("[data]\ndir = [1, 2]\n")) == "millrace.toml:2: data.dir: \"an array\" is not a text");
-  CHECK(error_of(load_text("[topic]\nsegment_bytes = 1.5\n")).starts_with("millrace.toml:2: topic.segment_bytes: "));
+  CHECK(error_of(load_text("[data]\ndir = [1, 2]\n")) ==
+        "millrace.toml:2: data.dir: \"an array\" is not a text");
+  CHECK(error_of(load_text("[topic]\nsegment_bytes = 1.5\n"))
+            .starts_with("millrace.toml:2: topic.segment_bytes: "));
 }
 
 TEST_CASE("PS-11 a number outside its limits is refused with the limits and the value") {
@@ -113,11 +119,14 @@ TEST_CASE("PS-11 a number outside its limits is refused with the limits and the 
         "--set: topic.segment_bytes: 1 KiB is outside its limits, 64 KiB to 4194300 KiB");
   CHECK(error_of(load_set("limits.topics_max=99999999999999")) ==
         "--set: limits.topics_max: 99999999999999 is outside its limits, 1 to 1000000");
-  CHECK(error_of(load_set("disk.warn_percent=101")) == "--set: disk.warn_percent: 101 is outside its limits, 1 to 100");
+  CHECK(error_of(load_set("disk.warn_percent=101")) ==
+        "--set: disk.warn_percent: 101 is outside its limits, 1 to 100");
   CHECK(error_of(load_set("topic.batch_bytes_max=-1")) ==
         "--set: topic.batch_bytes_max: \"-1\" is not a size such as \"256 MiB\"");
-  CHECK(error_of(load_set("log.level=loud")) == "--set: log.level: \"loud\" is not one of debug|info|warn|error|off");
-  CHECK(error_of(load_set("data.io=")) == "--set: data.io: \"\" is not one of auto|io_uring|threads");
+  CHECK(error_of(load_set("log.level=loud")) ==
+        "--set: log.level: \"loud\" is not one of debug|info|warn|error|off");
+  CHECK(error_of(load_set("data.io=")) ==
+        "--set: data.io: \"\" is not one of auto|io_uring|threads");
 }
 
 TEST_CASE("PS-11 an impossible combination is refused with both keys") {
@@ -132,12 +141,13 @@ TEST_CASE("PS-11 broken TOML is refused with file and line") {
   CHECK(error_of(load_text("[data]\ndir = \"a\"\ndir = \"b\"\n")).starts_with("millrace.toml:3: "));
   ConfigSources sources;
   sources.file = "/nonexistent/millrace.toml";
-  CHECK(error_of(load_config(sources)).ends_with("millrace.toml: cannot read the configuration file"));
+  CHECK(error_of(load_config(sources))
+            .ends_with("millrace.toml: cannot read the configuration file"));
 }
 
 TEST_CASE("text that is no endpoint is refused") {
-  for (const char* endpoint : {"7711", "http://127.0.0.1:7711", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "tcp://:1", "ipc://",
-                               "off", ""}) {
+  for (const char* endpoint : {"7711", "http://127.0.0.1:7711", "tcp://127.0.0.1",
+                               "tcp://127.0.0.1:99999", "tcp://:1", "ipc://", "off", ""}) {
     INFO(endpoint);
     const auto loaded = load_set(std::string("listen.requests=") + endpoint);
     REQUIRE_FALSE(loaded);
@@ -150,8 +160,9 @@ TEST_CASE("text that is no endpoint is refused") {
 }
 
 TEST_CASE("an address that others can reach needs insecure") {
-  for (const char* set : {"listen.requests=tcp://*:7711", "listen.requests=tcp://0.0.0.0:7711", "listen.live=tcp://10.1.2.3:1",
-                          "listen.http=0.0.0.0:7713", "listen.requests=tcp://127.0.0.1:1,tcp://eth0:1"}) {
+  for (const char* set : {"listen.requests=tcp://*:7711", "listen.requests=tcp://0.0.0.0:7711",
+                          "listen.live=tcp://10.1.2.3:1", "listen.http=0.0.0.0:7713",
+                          "listen.requests=tcp://127.0.0.1:1,tcp://eth0:1"}) {
     INFO(set);
     const auto refused = load_set(set);
     REQUIRE_FALSE(refused);
@@ -189,7 +200,8 @@ TEST_CASE("what print-config prints loads again as the same") {
 
 TEST_CASE("the settings table has a row for every key") {
   const std::string table = config_markdown();
-  for (const KeySpec& key : config_keys()) CHECK(table.find("| `" + std::string(key.name) + "` |") != std::string::npos);
+  for (const KeySpec& key : config_keys())
+    CHECK(table.find("| `" + std::string(key.name) + "` |") != std::string::npos);
 }
 
 }  // namespace

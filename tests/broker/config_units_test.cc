@@ -16,8 +16,9 @@ TEST_CASE("sizes are read in words") {
 }
 
 TEST_CASE("what is no size is no size") {
-  for (const char* text : {"", "MiB", "-1", "1 mebibyte", "1 MiB 2 KiB", "1e3", "0x10", "99999999999999999999", "16777216 TiB",
-                           "1.2.3 MiB", ". MiB", "7 days"}) {
+  for (const char* text :
+       {"", "MiB", "-1", "1 mebibyte", "1 MiB 2 KiB", "1e3", "0x10", "99999999999999999999",
+        "16777216 TiB", "1.2.3 MiB", ". MiB", "7 days"}) {
     INFO(text);
     CHECK_FALSE(parse_bytes(text));
   }
@@ -37,11 +38,13 @@ TEST_CASE("times are read in words and need a unit") {
 }
 
 TEST_CASE("what is printed is read back as the same") {
-  for (const std::uint64_t bytes : {std::uint64_t{0}, std::uint64_t{1}, 64 * KiB, 1000 * KiB, 4 * GiB - 4 * KiB, 1 * GiB + 1})
+  for (const std::uint64_t bytes :
+       {std::uint64_t{0}, std::uint64_t{1}, 64 * KiB, 1000 * KiB, 4 * GiB - 4 * KiB, 1 * GiB + 1})
     CHECK(parse_bytes(bytes_text(bytes)) == bytes);
   CHECK(bytes_text(256 * MiB) == "256 MiB");
-  for (const Duration duration : {Duration{}, Duration{1}, milliseconds(500), seconds(1), seconds(60), seconds(3'600),
-                                  seconds(86'400), seconds(7 * 86'400), seconds(90)})
+  for (const Duration duration :
+       {Duration{}, Duration{1}, milliseconds(500), seconds(1), seconds(60), seconds(3'600),
+        seconds(86'400), seconds(7 * 86'400), seconds(90)})
     CHECK(parse_duration(duration_text(duration)) == duration);
   CHECK(duration_text(seconds(7 * 86'400)) == "7 days");
   CHECK(duration_text(seconds(86'400)) == "1 day");

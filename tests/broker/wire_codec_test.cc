@@ -1,14 +1,15 @@
-// What frames become requests and what frames are refused; what replies look like. Faults PR-01 to PR-05, PR-09, PR-13.
+// What frames become requests and what frames are refused; what replies look like. Faults PR-01 to
+// PR-05, PR-09, PR-13.
 #include "broker/wire/codec.h"
-
-#include <catch2/catch.hpp>
-#include <chrono>
-#include <cstring>
-
 #include "reply_generated.h"
 #include "schemas/batch_body.h"
 #include "storage/base/random.h"
 #include "tests/support/raw_requests.h"
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <cstring>
 
 namespace millrace {
 namespace {
@@ -53,7 +54,8 @@ std::vector<std::vector<Bytes>> samples() {
 }
 
 TEST_CASE("every kind of request is read as it was meant") {
-  CHECK(std::get<FetchRequest>(decode({raw::fetch(2, {"orders", 3, 7}, {1, 4096, 250})})->body).offset == Offset{7});
+  CHECK(std::get<FetchRequest>(decode({raw::fetch(2, {"orders", 3, 7}, {1, 4096, 250})})->body)
+            .offset == Offset{7});
   // A request's views point into its frames.
   const std::vector<Bytes> create_frames = {raw::create_topic(7, "orders", 4, {"a=1", "b=2"})};
   const auto create = decode(create_frames);
@@ -63,7 +65,8 @@ TEST_CASE("every kind of request is read as it was meant") {
   CHECK(body.name == "orders");
   CHECK(body.partitions == 4);
   CHECK(body.settings == std::vector<std::string_view>{"a=1", "b=2"});
-  const std::vector<Bytes> frames = {raw::produce(1, {"orders", 2}, wire::Ack::received), test::make_batch("payload")};
+  const std::vector<Bytes> frames = {raw::produce(1, {"orders", 2}, wire::Ack::received),
+                                     test::make_batch("payload")};
   const auto produce = decode(frames);
   REQUIRE(produce);
   const auto& request = std::get<ProduceRequest>(produce->body);
@@ -121,7 +124,8 @@ TEST_CASE("PR-01 random bytes are refused") {
 }
 
 TEST_CASE("PR-02 a verifier bomb is refused at once") {
-  // A CreateTopic whose settings all share one long text, and one whose settings are as many as the frame can hold.
+  // A CreateTopic whose settings all share one long text, and one whose settings are as many as the
+  // frame can hold.
   flatbuffers::FlatBufferBuilder builder;
   const auto text = builder.CreateString(std::string(30'000, 'x'));
   const std::vector<flatbuffers::Offset<flatbuffers::String>> settings(7'000, text);
@@ -149,7 +153,8 @@ TEST_CASE("PR-02 a head frame above its limit is not even looked at") {
 }
 
 TEST_CASE("PR-04 an unknown ack level or kind of place is refused with what is known") {
-  const auto ack = decode({raw::produce(1, {}, static_cast<wire::Ack>(9)), test::make_batch("payload")});
+  const auto ack =
+      decode({raw::produce(1, {}, static_cast<wire::Ack>(9)), test::make_batch("payload")});
   CHECK(code_of(ack) == Errc::bad_request);
   CHECK(ack.error().error.text == "unknown ack level 9; known are 0 to 2");
   const auto where = decode({raw::list_offsets(1, {}, static_cast<wire::WhereKind>(200), 0)});
@@ -161,7 +166,8 @@ TEST_CASE("PR-04 a produce request without its topic is refused, with its id") {
   flatbuffers::FlatBufferBuilder builder;
   const auto start = builder.StartTable();
   const flatbuffers::Offset<void> body(builder.EndTable(start));
-  builder.Finish(wire::CreateRequest(builder, 1, 77, wire::RequestBody::Fetch, body), wire::RequestIdentifier());
+  builder.Finish(wire::CreateRequest(builder, 1, 77, wire::RequestBody::Fetch, body),
+                 wire::RequestIdentifier());
   Bytes head(builder.GetSize());
   std::memcpy(head.data(), builder.GetBufferPointer(), head.size());
   const auto decoded = decode({head});
@@ -211,12 +217,14 @@ TEST_CASE("PR-09 another version or an unknown kind is answered with what is sup
   CHECK(newer.error().id_known);
   CHECK(newer.error().id == 3);
   CHECK(newer.error().error.code == Errc::unsupported);
-  CHECK(newer.error().error.text == "protocol version 2 is not supported; this broker speaks 1 to 1");
+  CHECK(newer.error().error.text ==
+        "protocol version 2 is not supported; this broker speaks 1 to 1");
   CHECK(code_of(decode({raw::any(3, 0, 13)})) == Errc::unsupported);
   const auto kind = decode({raw::any(4, 1, 200)});
   REQUIRE(!kind);
   CHECK(kind.error().id == 4);
-  CHECK(kind.error().error.text == "request kind 200 is not supported; protocol version 1 has kinds 1 to 13");
+  CHECK(kind.error().error.text ==
+        "request kind 200 is not supported; protocol version 1 has kinds 1 to 13");
 }
 
 TEST_CASE("PR-13 a batch that lies is refused") {
@@ -269,10 +277,8 @@ TEST_CASE("PR-12 a compressed batch is taken by its declared sizes, never undone
   Bytes batch(batch_layout::header_bytes + 64, std::byte{0x5a});
   CHECK(decode({head, sealed(batch, {Codec::zstd, 60'000, 3})}));
   // 64 bytes that claim to be 64 MiB.
-  CHECK(code_of(decode({head, sealed(batch, {Codec::zstd, 64 * MiB, 3})})) ==
-        Errc::bad_batch);
-  CHECK(code_of(decode({head, sealed(batch, {Codec::lz4, UINT32_MAX, 3})})) ==
-        Errc::bad_batch);
+  CHECK(code_of(decode({head, sealed(batch, {Codec::zstd, 64 * MiB, 3})})) == Errc::bad_batch);
+  CHECK(code_of(decode({head, sealed(batch, {Codec::lz4, UINT32_MAX, 3})})) == Errc::bad_batch);
 }
 
 TEST_CASE("PR-23 offsets outside their range are refused, not computed with") {
@@ -280,8 +286,10 @@ TEST_CASE("PR-23 offsets outside their range are refused, not computed with") {
   CHECK(code_of(decode({raw::fetch(1, {.offset = offset_max.value + 1})})) == Errc::bad_request);
   CHECK(decode({raw::fetch(1, {.offset = offset_max.value})}));
   CHECK(code_of(decode({raw::subscribe(1, {.offset = 1ull << 63}, 1, 1)})) == Errc::bad_request);
-  CHECK(code_of(decode({raw::list_offsets(1, {}, wire::WhereKind::before_end, -1)})) == Errc::bad_request);
-  CHECK(code_of(decode({raw::list_offsets(1, {}, wire::WhereKind::offset, INT64_MAX)})) == Errc::bad_request);
+  CHECK(code_of(decode({raw::list_offsets(1, {}, wire::WhereKind::before_end, -1)})) ==
+        Errc::bad_request);
+  CHECK(code_of(decode({raw::list_offsets(1, {}, wire::WhereKind::offset, INT64_MAX)})) ==
+        Errc::bad_request);
   CHECK(decode({raw::list_offsets(1, {}, wire::WhereKind::time, INT64_MIN)}));
 }
 
@@ -336,7 +344,8 @@ TEST_CASE("replies carry what the broker said") {
     CHECK(bare->start_offsets() == nullptr);
   }
   SECTION("one after the other from the same encoder") {
-    for (std::uint64_t id = 1; id < 100; ++id) CHECK(parsed(encoder.encode_head({id, DoneReply{}})).id() == id);
+    for (std::uint64_t id = 1; id < 100; ++id)
+      CHECK(parsed(encoder.encode_head({id, DoneReply{}})).id() == id);
   }
 }
 

@@ -6,9 +6,9 @@
 namespace millrace::test {
 namespace {
 
-constexpr int queue_messages = 100'000;
+constexpr int subscriber_queue_messages = 100'000;
 
-void* open_socket(void* context, int type, const std::string& endpoint) {
+void* open_socket(void* context, int type, const std::string& endpoint, int queue_messages) {
   void* socket = zmq_socket(context, type);
   if (socket == nullptr) throw std::runtime_error("no socket");
   const int linger = 0;
@@ -39,9 +39,9 @@ std::vector<Bytes> receive_frames(void* socket, std::chrono::milliseconds patien
 
 }  // namespace
 
-RawClient::RawClient(const std::string& endpoint, void* context)
+RawClient::RawClient(const std::string& endpoint, void* context, int queue_messages)
     : context_(context == nullptr ? zmq_ctx_new() : context),
-      socket_(open_socket(context_, ZMQ_DEALER, endpoint)),
+      socket_(open_socket(context_, ZMQ_DEALER, endpoint, queue_messages)),
       own_context_(context == nullptr) {}
 
 RawClient::~RawClient() {
@@ -52,7 +52,8 @@ RawClient::~RawClient() {
 bool RawClient::send(const std::vector<Bytes>& frames) {
   for (std::size_t i = 0; i < frames.size(); ++i) {
     const int more = i + 1 < frames.size() ? ZMQ_SNDMORE : 0;
-    if (zmq_send(socket_, frames[i].data(), frames[i].size(), more | ZMQ_DONTWAIT) < 0) return false;
+    if (zmq_send(socket_, frames[i].data(), frames[i].size(), more | ZMQ_DONTWAIT) < 0)
+      return false;
   }
   return true;
 }
@@ -63,8 +64,10 @@ std::optional<RawReply> RawClient::receive(std::chrono::milliseconds patience) {
   RawReply reply{std::move(frames[0]), {}};
   frames.erase(frames.begin());
   reply.data = std::move(frames);
-  flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(reply.head.data()), reply.head.size());
-  if (!wire::VerifyReplyBuffer(verifier)) throw std::runtime_error("the broker sent what is no reply");
+  flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(reply.head.data()),
+                                 reply.head.size());
+  if (!wire::VerifyReplyBuffer(verifier))
+    throw std::runtime_error("the broker sent what is no reply");
   return reply;
 }
 
@@ -73,7 +76,8 @@ RawReply RawClient::call(const std::vector<Bytes>& frames, std::chrono::millisec
   if (!send(frames)) throw std::runtime_error("the request could not be sent");
   const auto last = std::chrono::steady_clock::now() + patience;
   while (true) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(last - std::chrono::steady_clock::now());
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        last - std::chrono::steady_clock::now());
     auto reply = receive(std::max(left, std::chrono::milliseconds{0}));
     if (!reply) throw std::runtime_error("no reply in time");
     if (reply->id() == id) return std::move(*reply);
@@ -82,7 +86,7 @@ RawReply RawClient::call(const std::vector<Bytes>& frames, std::chrono::millisec
 
 RawSubscriber::RawSubscriber(const std::string& endpoint, const std::string& prefix, void* context)
     : context_(context == nullptr ? zmq_ctx_new() : context),
-      socket_(open_socket(context_, ZMQ_SUB, endpoint)),
+      socket_(open_socket(context_, ZMQ_SUB, endpoint, subscriber_queue_messages)),
       own_context_(context == nullptr) {
   zmq_setsockopt(socket_, ZMQ_SUBSCRIBE, prefix.data(), prefix.size());
 }

@@ -1,5 +1,9 @@
-// A DEALER that speaks frames: what a client in another language would be. Shares no code with broker or client library.
+// A DEALER that speaks frames: what a client in another language would be. Shares no code with
+// broker or client library.
 #pragma once
+
+#include "reply_generated.h"
+#include "tests/support/raw_requests.h"
 
 #include <zmq.h>
 
@@ -8,9 +12,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "reply_generated.h"
-#include "tests/support/raw_requests.h"
 
 namespace millrace::test {
 
@@ -21,7 +22,9 @@ struct RawReply {
   const wire::Reply& get() const { return *wire::GetReply(head.data()); }
   std::uint64_t id() const { return get().id(); }
   std::uint16_t error() const { return get().error(); }
-  std::string error_text() const { return get().error_text() == nullptr ? "" : get().error_text()->str(); }
+  std::string error_text() const {
+    return get().error_text() == nullptr ? "" : get().error_text()->str();
+  }
   // Null if it has another body.
   template <class Body>
   const Body* as() const {
@@ -31,8 +34,9 @@ struct RawReply {
 
 class RawClient {
  public:
-  // A context of its own unless one is given.
-  explicit RawClient(const std::string& endpoint, void* context = nullptr);
+  // A context of its own unless one is given; `queue_messages` may wait each way.
+  explicit RawClient(const std::string& endpoint, void* context = nullptr,
+                     int queue_messages = 100'000);
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;
   ~RawClient();
@@ -41,8 +45,10 @@ class RawClient {
   bool send(const std::vector<Bytes>& frames);
   // None within `patience`. Throws std::runtime_error for what is no reply.
   std::optional<RawReply> receive(std::chrono::milliseconds patience = std::chrono::seconds(10));
-  // The reply to this request; replies to others are dropped. Throws when none comes within `patience`.
-  RawReply call(const std::vector<Bytes>& frames, std::chrono::milliseconds patience = std::chrono::seconds(20));
+  // The reply to this request; replies to others are dropped. Throws when none comes within
+  // `patience`.
+  RawReply call(const std::vector<Bytes>& frames,
+                std::chrono::milliseconds patience = std::chrono::seconds(20));
 
  private:
   void* context_;

@@ -41,19 +41,21 @@ Bytes produce(std::uint64_t id, Place place, wire::Ack ack) {
 
 Bytes fetch(std::uint64_t id, Place place, FetchLimits limits) {
   return request(id, wire::RequestBody::Fetch, [&](Builder& b) {
-    return wire::CreateFetch(b, text(b, place.topic), nullptr, place.partition, place.offset, limits.min_bytes,
-                             limits.max_bytes, limits.wait_ms);
+    return wire::CreateFetch(b, text(b, place.topic), nullptr, place.partition, place.offset,
+                             limits.min_bytes, limits.max_bytes, limits.wait_ms);
   });
 }
 
 Bytes subscribe(std::uint64_t id, Place place, std::uint64_t subscription, std::uint32_t credit) {
   return request(id, wire::RequestBody::Subscribe, [&](Builder& b) {
-    return wire::CreateSubscribe(b, subscription, text(b, place.topic), nullptr, place.partition, place.offset, credit);
+    return wire::CreateSubscribe(b, subscription, text(b, place.topic), nullptr, place.partition,
+                                 place.offset, credit);
   });
 }
 
 Bytes credit(std::uint64_t id, std::uint64_t subscription, std::uint32_t bytes) {
-  return request(id, wire::RequestBody::Credit, [&](Builder& b) { return wire::CreateCredit(b, subscription, bytes); });
+  return request(id, wire::RequestBody::Credit,
+                 [&](Builder& b) { return wire::CreateCredit(b, subscription, bytes); });
 }
 
 Bytes unsubscribe(std::uint64_t id, std::uint64_t subscription) {
@@ -73,14 +75,17 @@ Bytes create_topic(std::uint64_t id, std::string_view topic, std::uint32_t parti
   return request(id, wire::RequestBody::CreateTopic, [&](Builder& b) {
     std::vector<flatbuffers::Offset<flatbuffers::String>> texts;
     for (const std::string_view setting : settings) texts.push_back(text(b, setting));
-    const auto vector = texts.empty() ? flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>>{}
-                                      : b.CreateVector(texts);
+    const auto vector =
+        texts.empty()
+            ? flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>>{}
+            : b.CreateVector(texts);
     return wire::CreateCreateTopic(b, text(b, topic), partitions, vector);
   });
 }
 
 Bytes list_topics(std::uint64_t id) {
-  return request(id, wire::RequestBody::ListTopics, [](Builder& b) { return wire::CreateListTopics(b); });
+  return request(id, wire::RequestBody::ListTopics,
+                 [](Builder& b) { return wire::CreateListTopics(b); });
 }
 
 Bytes describe_topic(std::uint64_t id, std::string_view topic) {
@@ -101,7 +106,8 @@ Bytes trim_topic(std::uint64_t id, Place place, wire::WhereKind kind, std::int64
 }
 
 Bytes metadata(std::uint64_t id, std::string_view topic) {
-  return request(id, wire::RequestBody::Metadata, [&](Builder& b) { return wire::CreateMetadata(b, text(b, topic)); });
+  return request(id, wire::RequestBody::Metadata,
+                 [&](Builder& b) { return wire::CreateMetadata(b, text(b, topic)); });
 }
 
 Bytes any(std::uint64_t id, std::uint16_t version, std::uint8_t kind) {

@@ -1,12 +1,13 @@
-// Head frames of requests, built straight with FlatBuffers: independent of the broker's codec and of the client library.
+// Head frames of requests, built straight with FlatBuffers: independent of the broker's codec and
+// of the client library.
 #pragma once
+
+#include "tests/support/batch_maker.h"
+#include "wire_generated.h"
 
 #include <cstdint>
 #include <string_view>
 #include <vector>
-
-#include "tests/support/batch_maker.h"
-#include "wire_generated.h"
 
 namespace millrace::test::raw {
 

@@ -1,0 +1,103 @@
+#include "broker/wire/zmq_message.h"
+#include "broker/wire/zmq_socket.h"
+#include "storage/base/units.h"
+#include "tests/support/zmq_context.h"
+
+#include <catch2/catch.hpp>
+
+#include <cstring>
+#include <optional>
+#include <thread>
+
+namespace millrace {
+namespace {
+
+Buffer filled(SlabPool& pool, std::size_t bytes) {
+  Buffer whole = pool.take(bytes);
+  std::memset(whole.slab()->data(), 0x5a, bytes);
+  return whole.slice(0, bytes);
+}
+
+TEST_CASE("a large buffer becomes a message without a copy and comes back when it is dropped") {
+  SlabPool pool(0);
+  std::optional<zmq::message_t> message;
+  {
+    const Buffer buffer = filled(pool, 64 * KiB);
+    message.emplace(to_message(buffer));
+    CHECK(message->data() == buffer.bytes().data());
+  }
+  CHECK(pool.used_bytes() > 0);
+  CHECK(bytes_of(*message)[64 * KiB - 1] == std::byte{0x5a});
+  message.reset();
+  CHECK(pool.used_bytes() == 0);
+}
+
+TEST_CASE("a small buffer is copied and does not keep its slab") {
+  SlabPool pool(0);
+  const zmq::message_t message = to_message(filled(pool, 100));
+  CHECK(pool.used_bytes() == 0);
+  CHECK(message.size() == 100);
+  CHECK(bytes_of(message)[99] == std::byte{0x5a});
+}
+
+TEST_CASE("pinned bytes are counted until the message is freed, even when their counter is gone") {
+  SlabPool pool(0);
+  auto pinned = std::make_shared<std::atomic<std::uint64_t>>(0);
+  std::optional<zmq::message_t> message(to_message(filled(pool, 16 * KiB), pinned));
+  CHECK(*pinned == 16 * KiB);
+  SECTION("counter watched") {
+    message.reset();
+    CHECK(*pinned == 0);
+  }
+  SECTION("counter dropped first") {
+    pinned.reset();
+    message.reset();
+  }
+  CHECK(pool.used_bytes() == 0);
+}
+
+TEST_CASE("a message that another thread drops gives its slab back") {
+  const test::ZmqContext context;
+  SlabPool pool(0);
+  auto socket = ZmqSocket::open(context.raw(), ZMQ_PAIR);
+  REQUIRE(socket);
+  REQUIRE(socket->bind("inproc://pair"));
+  std::thread other([&] {
+    void* pair = zmq_socket(context.raw(), ZMQ_PAIR);
+    zmq_connect(pair, "inproc://pair");
+    for (int i = 0; i < 100; ++i) {
+      zmq_msg_t message;
+      zmq_msg_init(&message);
+      zmq_msg_recv(&message, pair, 0);
+      zmq_msg_close(&message);
+    }
+    zmq_close(pair);
+  });
+  for (int i = 0; i < 100; ++i) {
+    zmq::message_t message = to_message(filled(pool, 32 * KiB));
+    while (socket->send(message, 0) != ZmqSocket::Io::done) std::this_thread::yield();
+  }
+  other.join();
+  CHECK(pool.used_bytes() == 0);
+}
+
+TEST_CASE("an endpoint that is taken or is none is refused with its name") {
+  const test::ZmqContext context;
+  auto first = ZmqSocket::open(context.raw(), ZMQ_ROUTER);
+  auto second = ZmqSocket::open(context.raw(), ZMQ_ROUTER);
+  REQUIRE(first);
+  REQUIRE(second);
+  const auto bound = first->bind("tcp://127.0.0.1:0");
+  REQUIRE(bound);
+  CHECK(*bound != "tcp://127.0.0.1:0");
+  const auto taken = second->bind(*bound);
+  REQUIRE_FALSE(taken);
+  CHECK(taken.error().code == Errc::bad_state);
+  CHECK(taken.error().text.find(*bound) != std::string::npos);
+  const auto nonsense = second->bind("nonsense");
+  REQUIRE_FALSE(nonsense);
+  CHECK(nonsense.error().code == Errc::bad_config);
+}
+
+}  // namespace
+}  // namespace millrace
