@@ -1,11 +1,11 @@
 #include "broker/daemon/command_line.h"
 
-#include <fmt/core.h>
+#include "broker/options.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <fmt/core.h>
 
-#include "broker/options.h"
+#include <cstdio>
 
 namespace millrace {
 namespace {
@@ -35,28 +35,35 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   bool insecure = false, check = false;
   app.add_option("--config", command.sources.file, "TOML file with settings")->type_name("FILE");
   auto* data_dir_option =
-      app.add_option("--data-dir", data_dir, "Directory of everything the broker keeps")->type_name("DIR");
-  auto* listen_option = app.add_option("--listen", listen, "Endpoints for requests")->type_name("ENDPOINT");
-  auto* live_option = app.add_option("--live", live, "Endpoints of the live feed, or off")->type_name("ENDPOINT");
-  auto* http_option =
-      app.add_option("--http", http, "HOST:PORT of /health and /metrics, or off")->type_name("ENDPOINT");
-  auto* ephemeral_option = app.add_flag(
-      "--ephemeral", command.ephemeral, "Keep data in a temporary directory, removed at exit; ports 0 unless given");
+      app.add_option("--data-dir", data_dir, "Directory of everything the broker keeps")
+          ->type_name("DIR");
+  auto* listen_option =
+      app.add_option("--listen", listen, "Endpoints for requests")->type_name("ENDPOINT");
+  auto* live_option =
+      app.add_option("--live", live, "Endpoints of the live feed, or off")->type_name("ENDPOINT");
+  auto* http_option = app.add_option("--http", http, "HOST:PORT of /health and /metrics, or off")
+                          ->type_name("ENDPOINT");
+  auto* ephemeral_option =
+      app.add_flag("--ephemeral", command.ephemeral,
+                   "Keep data in a temporary directory, removed at exit; ports 0 unless given");
   ephemeral_option->excludes(data_dir_option);
-  app.add_flag("--insecure", insecure, "Allow addresses other than loopback, for anybody who reaches them");
+  app.add_flag("--insecure", insecure,
+               "Allow addresses other than loopback, for anybody who reaches them");
   app.add_option("--set", command.sources.sets, "Set one key; may be repeated")
       ->type_name("section.key=value")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  auto* level_option = app.add_option("--log-level", log_level, "debug, info, warn, error or off")->type_name("LEVEL");
-  auto* format_option = app.add_option("--log-format", log_format, "text or json")->type_name("FORMAT");
+  auto* level_option = app.add_option("--log-level", log_level, "debug, info, warn, error or off")
+                           ->type_name("LEVEL");
+  auto* format_option =
+      app.add_option("--log-format", log_format, "text or json")->type_name("FORMAT");
   app.add_flag("--check-config", check, "Check the settings and exit");
-  auto* print_option =
-      app.add_option("--print-config", print_config,
-                     "Print all settings as TOML and exit; --print-config=markdown prints the table of keys")
-          ->type_name("FORMAT")
-          ->expected(0, 1)
-          ->check(CLI::IsMember({"toml", "markdown"}));
+  auto* print_option = app.add_option("--print-config", print_config,
+                                      "Print all settings as TOML and exit; "
+                                      "--print-config=markdown prints the table of keys")
+                           ->type_name("FORMAT")
+                           ->expected(0, 1)
+                           ->check(CLI::IsMember({"toml", "markdown"}));
 
   try {
     app.parse(argc, argv);
@@ -68,7 +75,8 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   }
 
   auto& flags = command.sources.flags;
-  const auto add = [&](const CLI::Option* option, const char* flag, const char* key, const std::string& value) {
+  const auto add = [&](const CLI::Option* option, const char* flag, const char* key,
+                       const std::string& value) {
     if (option->count() > 0) flags.push_back({flag, key, value});
   };
   add(data_dir_option, "--data-dir", "data.dir", data_dir);

@@ -1,10 +1,10 @@
 // millraced's arguments: which are flags for the configuration and which ask for something else.
 #pragma once
 
+#include "broker/daemon/config_load.h"
+
 #include <optional>
 #include <string>
-
-#include "broker/daemon/config_load.h"
 
 namespace millrace {
 
@@ -15,8 +15,8 @@ struct CommandLine {
   ConfigSources sources;
 };
 
-// Either what to do or the exit code of what was done already (--help, --version, bad usage with its one line on standard
-// error).
+// Either what to do or the exit code of what was done already (--help, --version, bad usage with
+// its one line on standard error).
 struct ParsedCommandLine {
   std::optional<CommandLine> command;
   int exit_code = 0;

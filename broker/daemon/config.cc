@@ -1,8 +1,8 @@
 #include "broker/daemon/config.h"
 
-#include <fmt/core.h>
-
 #include "broker/daemon/units_text.h"
+
+#include <fmt/core.h>
 
 namespace millrace {
 namespace {
@@ -20,7 +20,8 @@ std::string origin_of(const ConfigOrigins& origins, std::string_view key) {
 }
 
 bool is_loopback(std::string_view host) {
-  return host.starts_with("127.") || host == "localhost" || host == "[::1]" || host == "::1" || host == "lo";
+  return host.starts_with("127.") || host == "localhost" || host == "[::1]" || host == "::1" ||
+         host == "lo";
 }
 
 struct HostPort {
@@ -41,11 +42,12 @@ bool is_port(std::string_view text) {
 
 Result<void> check_exposed(std::string_view host, std::string_view endpoint, bool insecure) {
   if (insecure || is_loopback(host)) return {};
-  return fail(Errc::bad_config,
-              fmt::format("{} is not a loopback address, and connections are not yet encrypted or authenticated: whoever "
-                          "reaches the port may read and write everything. Listen on 127.0.0.1, or accept that with "
-                          "--insecure (listen.insecure = true)",
-                          endpoint));
+  return fail(Errc::bad_config, fmt::format("{} is not a loopback address, and connections are not "
+                                            "yet encrypted or authenticated: whoever "
+                                            "reaches the port may read and write everything. "
+                                            "Listen on 127.0.0.1, or accept that with "
+                                            "--insecure (listen.insecure = true)",
+                                            endpoint));
 }
 
 Result<void> check_endpoint(std::string_view endpoint, bool insecure) {
@@ -55,8 +57,10 @@ Result<void> check_endpoint(std::string_view endpoint, bool insecure) {
     const auto parts = split_host_port(endpoint.substr(6));
     if (parts && is_port(parts->port)) return check_exposed(parts->host, endpoint, insecure);
   }
-  return fail(Errc::bad_config, fmt::format("\"{}\" is not an endpoint; write tcp://HOST:PORT, ipc://PATH or inproc://NAME",
-                                            endpoint));
+  return fail(
+      Errc::bad_config,
+      fmt::format("\"{}\" is not an endpoint; write tcp://HOST:PORT, ipc://PATH or inproc://NAME",
+                  endpoint));
 }
 
 Result<void> check_listen(const ListenConfig& listen, const ConfigOrigins& origins) {
@@ -64,19 +68,24 @@ Result<void> check_listen(const ListenConfig& listen, const ConfigOrigins& origi
     return fail(error.code, fmt::format("{}{}: {}", origin_of(origins, key), key, error.text));
   };
   const auto requests = endpoint_list(listen.requests);
-  if (requests.empty()) return named("listen.requests", {Errc::bad_config, "at least one endpoint is needed"});
+  if (requests.empty())
+    return named("listen.requests", {Errc::bad_config, "at least one endpoint is needed"});
   for (const std::string& endpoint : requests) {
-    if (auto ok = check_endpoint(endpoint, listen.insecure); !ok) return named("listen.requests", ok.error());
+    if (auto ok = check_endpoint(endpoint, listen.insecure); !ok)
+      return named("listen.requests", ok.error());
   }
   for (const std::string& endpoint : endpoint_list(listen.live)) {
-    if (auto ok = check_endpoint(endpoint, listen.insecure); !ok) return named("listen.live", ok.error());
+    if (auto ok = check_endpoint(endpoint, listen.insecure); !ok)
+      return named("listen.live", ok.error());
   }
   if (endpoint_list(listen.http).empty()) return {};
   const auto http = parse_http_address(listen.http);
   if (!http)
-    return named("listen.http", {Errc::bad_config, fmt::format("\"{}\" is not an address; write HOST:PORT or \"off\"",
-                                                               listen.http)});
-  if (auto ok = check_exposed(http->first, listen.http, listen.insecure); !ok) return named("listen.http", ok.error());
+    return named("listen.http", {Errc::bad_config,
+                                 fmt::format("\"{}\" is not an address; write HOST:PORT or \"off\"",
+                                             listen.http)});
+  if (auto ok = check_exposed(http->first, listen.http, listen.insecure); !ok)
+    return named("listen.http", ok.error());
   return {};
 }
 
@@ -88,10 +97,13 @@ struct Bound {
 // `low` must not be above `high`.
 Result<void> check_order(Bound low, Bound high, bool are_bytes, const ConfigOrigins& origins) {
   if (low.value <= high.value) return {};
-  const auto text = [&](std::uint64_t value) { return are_bytes ? bytes_text(value) : fmt::format("{}", value); };
-  const std::string from = origins.contains(low.key) ? origin_of(origins, low.key) : origin_of(origins, high.key);
-  return fail(Errc::bad_config, fmt::format("{}{} = {} must not be above {} = {}", from, low.key, text(low.value),
-                                            high.key, text(high.value)));
+  const auto text = [&](std::uint64_t value) {
+    return are_bytes ? bytes_text(value) : fmt::format("{}", value);
+  };
+  const std::string from =
+      origins.contains(low.key) ? origin_of(origins, low.key) : origin_of(origins, high.key);
+  return fail(Errc::bad_config, fmt::format("{}{} = {} must not be above {} = {}", from, low.key,
+                                            text(low.value), high.key, text(high.value)));
 }
 
 }  // namespace
@@ -103,7 +115,9 @@ Result<void> check_config(const BrokerConfig& config, const ConfigOrigins& origi
     Bound low, high;
     bool are_bytes;
   } orders[] = {
-      {{"disk.warn_percent", config.disk.warn_percent}, {"disk.refuse_percent", config.disk.refuse_percent}, false},
+      {{"disk.warn_percent", config.disk.warn_percent},
+       {"disk.refuse_percent", config.disk.refuse_percent},
+       false},
       {batch, {"topic.segment_bytes", config.topic.segment_bytes}, true},
       {batch, {"listen.frame_bytes_max", config.listen.frame_bytes_max}, true},
       {batch, {"limits.client_bytes_max", config.limits.client_bytes_max}, true},
@@ -129,7 +143,8 @@ std::vector<std::string> endpoint_list(std::string_view text) {
   if (trimmed(text) == "off") return out;
   while (!text.empty()) {
     const std::size_t comma = std::min(text.find(','), text.size());
-    if (const std::string_view one = trimmed(text.substr(0, comma)); !one.empty()) out.emplace_back(one);
+    if (const std::string_view one = trimmed(text.substr(0, comma)); !one.empty())
+      out.emplace_back(one);
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
   return out;
@@ -141,7 +156,8 @@ std::optional<std::pair<std::string, std::uint16_t>> parse_http_address(std::str
   const auto parts = split_host_port(text);
   if (!parts) return std::nullopt;
   const auto port = parse_count(parts->port);
-  if (!port || *port > 65'535 || parts->host.find('/') != std::string_view::npos) return std::nullopt;
+  if (!port || *port > 65'535 || parts->host.find('/') != std::string_view::npos)
+    return std::nullopt;
   std::string_view host = parts->host;
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   return std::pair{std::string(host), static_cast<std::uint16_t>(*port)};
@@ -164,12 +180,16 @@ BrokerOptions broker_options(const BrokerConfig& config) {
   topic.checkpoint_idle = config.disk.checkpoint_idle;
   BrokerLimits& limits = out.limits;
   limits.topics_max = static_cast<std::uint32_t>(config.limits.topics_max);
-  limits.partitions_per_topic_max = static_cast<std::uint32_t>(config.limits.partitions_per_topic_max);
+  limits.partitions_per_topic_max =
+      static_cast<std::uint32_t>(config.limits.partitions_per_topic_max);
   limits.fetch_bytes_max = static_cast<std::uint32_t>(config.limits.fetch_bytes_max);
-  limits.fetch_wait_ms_max = static_cast<std::uint32_t>(config.limits.fetch_wait_max.ns / 1'000'000);
+  limits.fetch_wait_ms_max =
+      static_cast<std::uint32_t>(config.limits.fetch_wait_max.ns / 1'000'000);
   limits.client_bytes_max = static_cast<std::uint32_t>(config.limits.client_bytes_max);
-  limits.subscriptions_per_client_max = static_cast<std::uint32_t>(config.limits.subscriptions_per_client_max);
-  limits.parked_fetches_per_client_max = static_cast<std::uint32_t>(config.limits.parked_fetches_per_client_max);
+  limits.subscriptions_per_client_max =
+      static_cast<std::uint32_t>(config.limits.subscriptions_per_client_max);
+  limits.parked_fetches_per_client_max =
+      static_cast<std::uint32_t>(config.limits.parked_fetches_per_client_max);
   limits.reply_bytes_max = config.limits.reply_bytes_max;
   limits.staged_bytes_max = config.limits.staged_bytes_max;
   out.live_by_default = config.live.by_default;

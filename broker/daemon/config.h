@@ -1,8 +1,13 @@
-// What the operator may set: one struct per section, every field with its unit, default and meaning in config_keys.cc.
+// What the operator may set: one struct per section, every field with its unit, default and meaning
+// in config_keys.cc.
 //
-// Life: load_config fills it once from all sources, check_config looks at what must fit together, and from then on it is
-// const and handed down.
+// Life: load_config fills it once from all sources, check_config looks at what must fit together,
+// and from then on it is const and handed down.
 #pragma once
+
+#include "broker/options.h"
+#include "storage/base/result.h"
+#include "storage/base/units.h"
 
 #include <cstdint>
 #include <map>
@@ -11,10 +16,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "broker/options.h"
-#include "storage/base/result.h"
-#include "storage/base/units.h"
 
 namespace millrace {
 
@@ -96,10 +97,12 @@ struct BrokerConfig {
   LogConfig log;
 };
 
-// Where each key that was set got its value: "millrace.toml:3", "environment MILLRACE_DATA__DIR", "--set", "--data-dir".
+// Where each key that was set got its value: "millrace.toml:3", "environment MILLRACE_DATA__DIR",
+// "--set", "--data-dir".
 using ConfigOrigins = std::map<std::string, std::string, std::less<>>;
 
-// What must fit together, and endpoints. The error names the keys, their origins, the limit and the value.
+// What must fit together, and endpoints. The error names the keys, their origins, the limit and the
+// value.
 Result<void> check_config(const BrokerConfig& config, const ConfigOrigins& origins);
 
 // The endpoints of a comma-separated list; none for "off" or nothing.

@@ -1,14 +1,14 @@
-// The table of every key: name, unit, default, bounds and one sentence. Loading, printing and the settings table of
-// docs/operations.md all come from here.
+// The table of every key: name, unit, default, bounds and one sentence. Loading, printing and the
+// settings table of docs/operations.md all come from here.
 #pragma once
+
+#include "broker/daemon/config.h"
 
 #include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
-
-#include "broker/daemon/config.h"
 
 namespace millrace {
 
@@ -20,8 +20,8 @@ struct KeySpec {
   std::string_view name;  // "section.key"
   KeyKind kind;
   KeyField (*field)(BrokerConfig& config);
-  std::uint64_t min = 0, max = 0;    // bytes, ns, counts, per cent; both inclusive
-  std::string_view choices;          // "a|b|c"
+  std::uint64_t min = 0, max = 0;  // bytes, ns, counts, per cent; both inclusive
+  std::string_view choices;        // "a|b|c"
   std::string_view sentence;
 };
 

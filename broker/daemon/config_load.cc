@@ -1,14 +1,14 @@
 #include "broker/daemon/config_load.h"
 
+#include "broker/daemon/config_keys.h"
+
 #include <fmt/core.h>
+#include <toml++/toml.h>
 #include <unistd.h>
 
 #include <cctype>
 #include <fstream>
 #include <iterator>
-#include <toml++/toml.h>
-
-#include "broker/daemon/config_keys.h"
 
 namespace millrace {
 namespace {
@@ -22,10 +22,12 @@ struct Setting {
 Result<void> apply(LoadedConfig& loaded, const Setting& setting) {
   const KeySpec* key = find_key(setting.key);
   if (key == nullptr)
-    return fail(Errc::bad_config, fmt::format("{}: unknown key {}; the nearest is {}", setting.origin, setting.key,
-                                              nearest_key(setting.key)));
+    return fail(Errc::bad_config,
+                fmt::format("{}: unknown key {}; the nearest is {}", setting.origin, setting.key,
+                            nearest_key(setting.key)));
   if (auto ok = set_key(loaded.config, *key, setting.value); !ok)
-    return fail(Errc::bad_config, fmt::format("{}: {}: {}", setting.origin, setting.key, ok.error().text));
+    return fail(Errc::bad_config,
+                fmt::format("{}: {}: {}", setting.origin, setting.key, ok.error().text));
   loaded.origins[setting.key] = setting.origin;
   return {};
 }
@@ -33,22 +35,29 @@ Result<void> apply(LoadedConfig& loaded, const Setting& setting) {
 RawValue raw_value(const toml::node& node) {
   using Type = RawValue::Type;
   if (const auto* text = node.as_string()) return {Type::text, text->get()};
-  if (const auto* integer = node.as_integer()) return {Type::integer, fmt::format("{}", integer->get())};
-  if (const auto* boolean = node.as_boolean()) return {Type::boolean, boolean->get() ? "true" : "false"};
-  if (const auto* number = node.as_floating_point()) return {Type::other, fmt::format("{}", number->get())};
-  return {Type::other, node.is_array() ? "an array" : node.is_table() ? "a table" : "a date or time"};
+  if (const auto* integer = node.as_integer())
+    return {Type::integer, fmt::format("{}", integer->get())};
+  if (const auto* boolean = node.as_boolean())
+    return {Type::boolean, boolean->get() ? "true" : "false"};
+  if (const auto* number = node.as_floating_point())
+    return {Type::other, fmt::format("{}", number->get())};
+  return {Type::other, node.is_array()   ? "an array"
+                       : node.is_table() ? "a table"
+                                         : "a date or time"};
 }
 
 Result<void> apply_table(LoadedConfig& loaded, const std::string& file, const std::string& prefix,
                          const toml::table& table) {
   for (const auto& [name, node] : table) {
-    const std::string key = prefix.empty() ? std::string(name.str()) : prefix + "." + std::string(name.str());
+    const std::string key =
+        prefix.empty() ? std::string(name.str()) : prefix + "." + std::string(name.str());
     const auto* inner = node.as_table();
     if (inner != nullptr && prefix.empty()) {
       if (auto ok = apply_table(loaded, file, key, *inner); !ok) return ok;
       continue;
     }
-    const Setting setting{key, raw_value(node), fmt::format("{}:{}", file, node.source().begin.line)};
+    const Setting setting{key, raw_value(node),
+                          fmt::format("{}:{}", file, node.source().begin.line)};
     if (auto ok = apply(loaded, setting); !ok) return ok;
   }
   return {};
@@ -62,7 +71,8 @@ Result<void> apply_file(LoadedConfig& loaded, const std::string& path) {
   try {
     return apply_table(loaded, path, "", toml::parse(text, path));
   } catch (const toml::parse_error& error) {
-    return fail(Errc::bad_config, fmt::format("{}:{}: {}", path, error.source().begin.line, error.description()));
+    return fail(Errc::bad_config,
+                fmt::format("{}:{}: {}", path, error.source().begin.line, error.description()));
   }
 }
 
@@ -78,7 +88,8 @@ Result<void> apply_environment(LoadedConfig& loaded, const std::vector<std::stri
     if (split == std::string::npos) continue;
     key.replace(split, 2, ".");
     for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    const Setting setting{key, {RawValue::Type::untyped, variable.substr(equals + 1)}, "environment " + name};
+    const Setting setting{
+        key, {RawValue::Type::untyped, variable.substr(equals + 1)}, "environment " + name};
     if (auto ok = apply(loaded, setting); !ok) return ok;
   }
   return {};
@@ -88,7 +99,9 @@ Result<void> apply_set(LoadedConfig& loaded, const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0)
     return fail(Errc::bad_config, fmt::format("--set {}: write --set section.key=value", text));
-  return apply(loaded, {text.substr(0, equals), {RawValue::Type::untyped, text.substr(equals + 1)}, "--set"});
+  return apply(
+      loaded,
+      {text.substr(0, equals), {RawValue::Type::untyped, text.substr(equals + 1)}, "--set"});
 }
 
 }  // namespace

@@ -1,15 +1,16 @@
-// Fills a BrokerConfig from all its sources. Later ones win: defaults, file, environment, --set, flags.
+// Fills a BrokerConfig from all its sources. Later ones win: defaults, file, environment, --set,
+// flags.
 //
-// Every error is one line that names the place (file:line, variable or flag), the key, the value and the limit; a key that
-// does not exist stops the load and names the nearest one that does.
+// Every error is one line that names the place (file:line, variable or flag), the key, the value
+// and the limit; a key that does not exist stops the load and names the nearest one that does.
 #pragma once
+
+#include "broker/daemon/config.h"
 
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "broker/daemon/config.h"
 
 namespace millrace {
 

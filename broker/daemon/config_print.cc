@@ -1,10 +1,10 @@
 #include "broker/daemon/config_print.h"
 
+#include "broker/daemon/config_keys.h"
+
 #include <fmt/core.h>
 
 #include <iterator>
-
-#include "broker/daemon/config_keys.h"
 
 namespace millrace {
 namespace {
@@ -33,8 +33,9 @@ std::string config_toml(const BrokerConfig& config) {
       fmt::format_to(std::back_inserter(out), "\n[{}]\n", section);
     }
     const std::string range = range_text(key);
-    fmt::format_to(std::back_inserter(out), "# {}{}{}{}\n{} = {}\n", key.sentence, range.empty() ? "" : " (", range,
-                   range.empty() ? "" : ")", key_of(key.name), toml_value(config, key));
+    fmt::format_to(std::back_inserter(out), "# {}{}{}{}\n{} = {}\n", key.sentence,
+                   range.empty() ? "" : " (", range, range.empty() ? "" : ")", key_of(key.name),
+                   toml_value(config, key));
   }
   return out;
 }
@@ -46,11 +47,12 @@ std::string config_markdown() {
   for (const KeySpec& key : config_keys()) {
     if (section_of(key.name) != section) {
       section = section_of(key.name);
-      fmt::format_to(std::back_inserter(out), "{}### [{}]\n\n| Key | Default | Limits | Meaning |\n|---|---|---|---|\n",
+      fmt::format_to(std::back_inserter(out),
+                     "{}### [{}]\n\n| Key | Default | Limits | Meaning |\n|---|---|---|---|\n",
                      out.empty() ? "" : "\n", section);
     }
-    fmt::format_to(std::back_inserter(out), "| `{}` | `{}` | {} | {} |\n", key.name, plain_value(defaults, key),
-                   cell(range_text(key)), cell(key.sentence));
+    fmt::format_to(std::back_inserter(out), "| `{}` | `{}` | {} | {} |\n", key.name,
+                   plain_value(defaults, key), cell(range_text(key)), cell(key.sentence));
   }
   return out;
 }

@@ -1,9 +1,10 @@
-// A configuration as text: TOML that loads again, or the settings table of docs/operations.md. Pure.
+// A configuration as text: TOML that loads again, or the settings table of docs/operations.md.
+// Pure.
 #pragma once
 
-#include <string>
-
 #include "broker/daemon/config.h"
+
+#include <string>
 
 namespace millrace {
 

@@ -1,5 +1,10 @@
 #include "millrace/embedded.h"
 
+#include "broker/daemon/config_load.h"
+#include "broker/daemon/ephemeral_directory.h"
+#include "broker/daemon/shard_thread.h"
+#include "storage/base/check.h"
+
 #include <fmt/core.h>
 #include <zmq.h>
 
@@ -7,20 +12,17 @@
 #include <mutex>
 #include <utility>
 
-#include "broker/daemon/config_load.h"
-#include "broker/daemon/ephemeral_directory.h"
-#include "broker/daemon/shard_thread.h"
-#include "storage/base/check.h"
-
 namespace millrace {
 namespace {
 
 constexpr std::chrono::milliseconds ready_step{1'000};
-// Sockets that may be open at a time in the process's context: brokers and clients of a whole test program.
+// Sockets that may be open at a time in the process's context: brokers and clients of a whole test
+// program.
 constexpr int sockets_max = 65'535;
 
-// inproc:// joins sockets of one context only, so all embedded brokers of a process share one. It is never ended: a client
-// that outlives its broker still has sockets in it, and ending it would wait for them.
+// inproc:// joins sockets of one context only, so all embedded brokers of a process share one. It
+// is never ended: a client that outlives its broker still has sockets in it, and ending it would
+// wait for them.
 void* process_context() {
   static void* const context = [] {
     void* made = zmq_ctx_new();
@@ -56,7 +58,9 @@ std::string fresh_name(std::string_view part) {
 class EmbeddedBroker::Impl {
  public:
   Impl(const BrokerConfig& config, EphemeralDirectory temporary)
-      : temporary_(std::move(temporary)), data_dir_(config.data.dir), shard_(config, process_context()) {}
+      : temporary_(std::move(temporary)),
+        data_dir_(config.data.dir),
+        shard_(config, process_context()) {}
 
   Result<void> start() {
     auto endpoints = shard_.open();
@@ -101,10 +105,12 @@ Outcome<EmbeddedBroker> EmbeddedBroker::start(EmbeddedBrokerOptions options) {
   // A program's own settings only: the environment is the user's, for millraced.
   ConfigSources sources;
   sources.sets = std::move(options.settings);
-  sources.flags = {{"data_dir", "data.dir", options.data_dir},
-                   {"listen", "listen.requests", options.listen.empty() ? fresh_name("requests") : options.listen},
-                   {"live", "listen.live", options.live.empty() ? fresh_name("live") : options.live},
-                   {"embedded", "listen.http", "off"}};
+  sources.flags = {
+      {"data_dir", "data.dir", options.data_dir},
+      {"listen", "listen.requests",
+       options.listen.empty() ? fresh_name("requests") : options.listen},
+      {"live", "listen.live", options.live.empty() ? fresh_name("live") : options.live},
+      {"embedded", "listen.http", "off"}};
   auto loaded = load_config(sources);
   if (!loaded) return std::unexpected(to_client_error(loaded.error()));
   auto impl = std::make_unique<Impl>(loaded->config, std::move(temporary));

@@ -1,5 +1,7 @@
 #include "broker/daemon/ephemeral_directory.h"
 
+#include "storage/base/diag.h"
+
 #include <fmt/core.h>
 
 #include <cerrno>
@@ -8,21 +10,22 @@
 #include <filesystem>
 #include <utility>
 
-#include "storage/base/diag.h"
-
 namespace millrace {
 
 Result<EphemeralDirectory> EphemeralDirectory::make() {
   const char* parent = std::getenv("TMPDIR");
-  std::string path = fmt::format("{}/millrace-XXXXXX", parent != nullptr && *parent != '\0' ? parent : "/tmp");
+  std::string path =
+      fmt::format("{}/millrace-XXXXXX", parent != nullptr && *parent != '\0' ? parent : "/tmp");
   if (mkdtemp(path.data()) == nullptr)
-    return fail(Errc::data_dir_refused, fmt::format("cannot make a temporary directory {}: {}", path, std::strerror(errno)));
+    return fail(Errc::data_dir_refused, fmt::format("cannot make a temporary directory {}: {}",
+                                                    path, std::strerror(errno)));
   EphemeralDirectory out;
   out.path_ = std::move(path);
   return out;
 }
 
-EphemeralDirectory::EphemeralDirectory(EphemeralDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+EphemeralDirectory::EphemeralDirectory(EphemeralDirectory&& other) noexcept
+    : path_(std::exchange(other.path_, {})) {}
 
 EphemeralDirectory& EphemeralDirectory::operator=(EphemeralDirectory&& other) noexcept {
   std::swap(path_, other.path_);
@@ -33,7 +36,8 @@ EphemeralDirectory::~EphemeralDirectory() {
   if (path_.empty()) return;
   std::error_code error;
   std::filesystem::remove_all(path_, error);
-  if (error) diag::warn("daemon", "cannot remove the temporary directory {}: {}", path_, error.message());
+  if (error)
+    diag::warn("daemon", "cannot remove the temporary directory {}: {}", path_, error.message());
 }
 
 }  // namespace millrace

@@ -1,9 +1,9 @@
 // A temporary data directory, removed with everything in it when its owner goes.
 #pragma once
 
-#include <string>
-
 #include "storage/base/result.h"
+
+#include <string>
 
 namespace millrace {
 

@@ -1,16 +1,16 @@
 #include "broker/daemon/http_server.h"
 
+#include "broker/daemon/config.h"
+#include "broker/daemon/metrics_text.h"
+
 #include <fmt/core.h>
 #include <httplib.h>
+#include <nlohmann/json.hpp>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <thread>
-
-#include "broker/daemon/config.h"
-#include "broker/daemon/metrics_text.h"
 
 namespace millrace {
 namespace {
@@ -22,7 +22,8 @@ constexpr std::size_t body_bytes_max = 64 * 1024;
 constexpr Duration beat_age_max = seconds(5);
 
 void set_socket_options(socket_t socket) {
-  // The library's own default shares the port with whoever asks, so that a second broker would not notice the first.
+  // The library's own default shares the port with whoever asks, so that a second broker would not
+  // notice the first.
   const int yes = 1;
   setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 }
@@ -31,7 +32,9 @@ void answer_health(StatusSource& source, httplib::Response& response) {
   const bool beats = source.beat_age() < beat_age_max;
   const bool healthy = source.is_ready() && beats;
   const nlohmann::ordered_json body = {
-      {"status", healthy ? "ok" : beats ? "starting or stopping" : "stuck"},
+      {"status", healthy ? "ok"
+                 : beats ? "starting or stopping"
+                         : "stuck"},
       {"ready", source.is_ready()},
       {"uptime_seconds", source.uptime().ns / 1'000'000'000},
       {"loop_age_ms", source.beat_age().ns / 1'000'000},
@@ -55,7 +58,8 @@ class HttpServer::Impl {
       answer_health(source_, response);
     });
     server_.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
-      response.set_content(metrics_text(source_.metrics(), source_.status()), "text/plain; version=0.0.4");
+      response.set_content(metrics_text(source_.metrics(), source_.status()),
+                           "text/plain; version=0.0.4");
     });
   }
 
@@ -78,9 +82,12 @@ class HttpServer::Impl {
       return fail(Errc::bad_state,
                   fmt::format("cannot listen on http {}:{}: {}{}", host, port,
                               error == 0 ? "the address cannot be used" : std::strerror(error),
-                              error == EADDRINUSE ? "; another program has it, choose another port or stop that one" : ""));
+                              error == EADDRINUSE
+                                  ? "; another program has it, choose another port or stop that one"
+                                  : ""));
     }
-    address_ = fmt::format("{}:{}", host.find(':') == std::string::npos ? host : "[" + host + "]", bound);
+    address_ =
+        fmt::format("{}:{}", host.find(':') == std::string::npos ? host : "[" + host + "]", bound);
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     // stop() does nothing before the server runs.
     while (!server_.is_running()) std::this_thread::yield();
@@ -96,9 +103,12 @@ class HttpServer::Impl {
   std::thread thread_;
 };
 
-Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address, StatusSource& source) {
+Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address,
+                                                      StatusSource& source) {
   const auto parts = parse_http_address(address);
-  if (!parts) return fail(Errc::bad_config, fmt::format("\"{}\" is not an address; write HOST:PORT", address));
+  if (!parts)
+    return fail(Errc::bad_config,
+                fmt::format("\"{}\" is not an address; write HOST:PORT", address));
   auto impl = std::make_unique<Impl>(source);
   if (auto ok = impl->listen(parts->first, parts->second); !ok) return fail(ok.error());
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));

@@ -1,20 +1,24 @@
-// GET /health and GET /metrics, on threads of their own: a stuck shard cannot keep health from saying so.
+// GET /health and GET /metrics, on threads of their own: a stuck shard cannot keep health from
+// saying so.
 //
-// /health answers JSON, 200 while the loop beats and recovery is over, else 503. /metrics answers Prometheus' text.
-// Nothing can be changed by HTTP. Owner: main. Bounds: small headers, no bodies, 5 s per request.
+// /health answers JSON, 200 while the loop beats and recovery is over, else 503. /metrics answers
+// Prometheus' text. Nothing can be changed by HTTP. Owner: main. Bounds: small headers, no bodies,
+// 5 s per request.
 #pragma once
+
+#include "broker/daemon/shard_status.h"
 
 #include <memory>
 #include <string>
-
-#include "broker/daemon/shard_status.h"
 
 namespace millrace {
 
 class HttpServer {
  public:
-  // `address` as "host:port"; port 0 picks a free one. Errors: bad_state when it cannot be listened on.
-  static Result<std::unique_ptr<HttpServer>> start(const std::string& address, StatusSource& source);
+  // `address` as "host:port"; port 0 picks a free one. Errors: bad_state when it cannot be listened
+  // on.
+  static Result<std::unique_ptr<HttpServer>> start(const std::string& address,
+                                                   StatusSource& source);
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
   ~HttpServer();

@@ -1,5 +1,14 @@
 // millraced: argv, signals, exit codes. The broker itself is shard_thread.
+#include "broker/daemon/command_line.h"
+#include "broker/daemon/config_print.h"
+#include "broker/daemon/ephemeral_directory.h"
+#include "broker/daemon/http_server.h"
+#include "broker/daemon/shard_thread.h"
+#include "storage/base/check.h"
+#include "storage/base/diag.h"
+
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -11,21 +20,13 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
-
-#include "broker/daemon/command_line.h"
-#include "broker/daemon/config_print.h"
-#include "broker/daemon/ephemeral_directory.h"
-#include "broker/daemon/http_server.h"
-#include "broker/daemon/shard_thread.h"
-#include "storage/base/check.h"
-#include "storage/base/diag.h"
 
 namespace millrace {
 namespace {
 
-// How long a broker that could not start, or was told twice to stop, may take to let go of what it holds.
+// How long a broker that could not start, or was told twice to stop, may take to let go of what it
+// holds.
 constexpr std::chrono::milliseconds last_patience{500};
 
 constexpr int exit_ok = 0, exit_failed = 1, exit_bad_config = 2, exit_data_dir = 3;
@@ -47,7 +48,8 @@ int report(const Error& error) {
   return exit_code_of(error.code);
 }
 
-// SIGTERM and SIGINT as a descriptor. Blocked before any thread starts, so that all threads inherit it.
+// SIGTERM and SIGINT as a descriptor. Blocked before any thread starts, so that all threads inherit
+// it.
 class StopSignals {
  public:
   StopSignals() {
@@ -75,7 +77,8 @@ class StopSignals {
   int descriptor_ = -1;
 };
 
-// A full pipe or a file at its size limit is an error to be handled, not the end of the process (ST-13).
+// A full pipe or a file at its size limit is an error to be handled, not the end of the process
+// (ST-13).
 void prepare_process() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
@@ -98,9 +101,11 @@ nlohmann::json text_or_null(const std::string& text) {
   return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
 }
 
-void print_ready_line(const BoundEndpoints& endpoints, const HttpServer* http, const std::string& data_dir) {
+void print_ready_line(const BoundEndpoints& endpoints, const HttpServer* http,
+                      const std::string& data_dir) {
   std::error_code ignored;
-  const std::filesystem::path absolute = std::filesystem::absolute(data_dir, ignored).lexically_normal();
+  const std::filesystem::path absolute =
+      std::filesystem::absolute(data_dir, ignored).lexically_normal();
   const nlohmann::ordered_json line = {
       {"ready", true},
       {"listen", endpoints.requests},
@@ -114,7 +119,8 @@ void print_ready_line(const BoundEndpoints& endpoints, const HttpServer* http, c
   std::fflush(stdout);
 }
 
-// With the default address a second broker on this machine does without; an address that was asked for must work.
+// With the default address a second broker on this machine does without; an address that was asked
+// for must work.
 Result<std::unique_ptr<HttpServer>> start_http(const LoadedConfig& loaded, StatusSource& source) {
   if (endpoint_list(loaded.config.listen.http).empty()) return nullptr;
   auto server = HttpServer::start(loaded.config.listen.http, source);
@@ -123,7 +129,8 @@ Result<std::unique_ptr<HttpServer>> start_http(const LoadedConfig& loaded, Statu
   return nullptr;
 }
 
-// `shard` was asked to stop; a second signal or the deadline ends the wait. The data is consistent either way.
+// `shard` was asked to stop; a second signal or the deadline ends the wait. The data is consistent
+// either way.
 int finish(ShardThread& shard, StopSignals& signals, Duration deadline) {
   constexpr std::chrono::milliseconds step{20};
   const auto last = std::chrono::steady_clock::now() + std::chrono::nanoseconds(deadline.ns);

@@ -21,16 +21,19 @@ class Text {
   void counter(std::string_view name, std::string_view help, const Counter& counter) {
     one(name, "counter", help, counter.get());
   }
-  void gauge(std::string_view name, std::string_view help, std::uint64_t value) { one(name, "gauge", help, value); }
+  void gauge(std::string_view name, std::string_view help, std::uint64_t value) {
+    one(name, "gauge", help, value);
+  }
   void histogram(std::string_view name, std::string_view help, const LatencyHistogram& values);
   void reasons(std::string_view name, std::string_view help,
                const std::array<Counter, ShardMetrics::reasons>& counters);
   template <class Pick>
-  void per_partition(std::string_view name, std::string_view type, std::string_view help, const ShardStatus& status,
-                     Pick pick) {
+  void per_partition(std::string_view name, std::string_view type, std::string_view help,
+                     const ShardStatus& status, Pick pick) {
     head(name, type, help);
     for (const PartitionStatus& row : status.partitions)
-      print("millrace_{}{{topic=\"{}\",partition=\"{}\"}} {}\n", name, row.topic, row.partition, pick(row));
+      print("millrace_{}{{topic=\"{}\",partition=\"{}\"}} {}\n", name, row.topic, row.partition,
+            pick(row));
   }
   template <class... Args>
   void print(fmt::format_string<Args...> format, Args&&... args) {
@@ -48,11 +51,13 @@ void Text::histogram(std::string_view name, std::string_view help, const Latency
   std::uint64_t below = 0;
   for (std::size_t i = 0; i + 1 < LatencyHistogram::buckets; ++i) {
     below += values.count(i);
-    print("millrace_{}_bucket{{le=\"{}\"}} {}\n", name, static_cast<double>(std::uint64_t{1} << i) / 1e6, below);
+    print("millrace_{}_bucket{{le=\"{}\"}} {}\n", name,
+          static_cast<double>(std::uint64_t{1} << i) / 1e6, below);
   }
   below += values.count(LatencyHistogram::buckets - 1);
   print("millrace_{}_bucket{{le=\"+Inf\"}} {}\n", name, below);
-  print("millrace_{}_sum {}\nmillrace_{}_count {}\n", name, static_cast<double>(values.sum_us()) / 1e6, name, below);
+  print("millrace_{}_sum {}\nmillrace_{}_count {}\n", name,
+        static_cast<double>(values.sum_us()) / 1e6, name, below);
 }
 
 void Text::reasons(std::string_view name, std::string_view help,
@@ -60,24 +65,28 @@ void Text::reasons(std::string_view name, std::string_view help,
   head(name, "counter", help);
   for (std::size_t i = 1; i < counters.size(); ++i) {
     if (counters[i].get() == 0) continue;
-    print("millrace_{}{{reason=\"{}\"}} {}\n", name, errc_name(static_cast<Errc>(i)), counters[i].get());
+    print("millrace_{}{{reason=\"{}\"}} {}\n", name, errc_name(static_cast<Errc>(i)),
+          counters[i].get());
   }
 }
 
 void append_partitions(Text& text, const ShardStatus& status) {
   using Row = PartitionStatus;
-  text.per_partition("events_appended_total", "counter", "Events appended since the broker started.", status,
+  text.per_partition("events_appended_total", "counter",
+                     "Events appended since the broker started.", status,
                      [](const Row& row) { return row.events_appended; });
   text.per_partition("partition_start_offset", "gauge", "Oldest offset that can be read.", status,
                      [](const Row& row) { return row.start_offset.value; });
   text.per_partition("partition_end_offset", "gauge", "Offset that the next event gets.", status,
                      [](const Row& row) { return row.appended_end.value; });
-  text.per_partition("partition_durable_offset", "gauge", "Events below this offset are on disk.", status,
-                     [](const Row& row) { return row.durable_end.value; });
-  text.per_partition("partition_bytes", "gauge", "Bytes on disk, reserved space not counted.", status,
-                     [](const Row& row) { return row.bytes; });
-  text.per_partition("segments", "gauge", "Segments on disk.", status, [](const Row& row) { return row.segments; });
-  text.per_partition("partition_healthy", "gauge", "1: reads and appends work; 0: see topic describe.", status,
+  text.per_partition("partition_durable_offset", "gauge", "Events below this offset are on disk.",
+                     status, [](const Row& row) { return row.durable_end.value; });
+  text.per_partition("partition_bytes", "gauge", "Bytes on disk, reserved space not counted.",
+                     status, [](const Row& row) { return row.bytes; });
+  text.per_partition("segments", "gauge", "Segments on disk.", status,
+                     [](const Row& row) { return row.segments; });
+  text.per_partition("partition_healthy", "gauge",
+                     "1: reads and appends work; 0: see topic describe.", status,
                      [](const Row& row) { return row.state == "ok" ? 1 : 0; });
 }
 
@@ -86,38 +95,46 @@ void append_partitions(Text& text, const ShardStatus& status) {
 std::string metrics_text(const ShardMetrics& m, const ShardStatus& status) {
   Text text;
   text.counter("requests_total", "Requests of all kinds.", m.requests);
-  text.reasons("rejected_total", "Requests that were answered with an error or could not be answered.", m.rejected);
+  text.reasons("rejected_total",
+               "Requests that were answered with an error or could not be answered.", m.rejected);
   append_partitions(text, status);
   text.counter("append_bytes_total", "Bytes of batches appended.", m.append_bytes);
   text.reasons("append_rejected_total", "Produce requests that were refused.", m.append_rejected);
-  text.histogram("append_latency_seconds", "From a produce request to its answer.", m.append_latency);
+  text.histogram("append_latency_seconds", "From a produce request to its answer.",
+                 m.append_latency);
   text.histogram("sync_latency_seconds", "One commit: written and synced.", m.sync_latency);
   text.head("sync_batch_events", "summary", "Events that one commit made durable.");
-  text.print("millrace_sync_batch_events_sum {}\nmillrace_sync_batch_events_count {}\n", m.commit_events.get(),
-             m.commits.get());
+  text.print("millrace_sync_batch_events_sum {}\nmillrace_sync_batch_events_count {}\n",
+             m.commit_events.get(), m.commits.get());
   text.counter("events_fetched_total", "Events sent to readers.", m.events_fetched);
   text.counter("fetch_bytes_total", "Bytes of batches sent to readers.", m.fetch_bytes);
-  text.histogram("fetch_latency_seconds", "From a fetch request to its answer, waiting for events included.",
+  text.histogram("fetch_latency_seconds",
+                 "From a fetch request to its answer, waiting for events included.",
                  m.fetch_latency);
   text.counter("live_published_total", "Batches published on the live feed.", m.live_published);
   text.counter("live_bytes_total", "Bytes of batches published on the live feed.", m.live_bytes);
   text.counter("live_dropped_total",
-               "Batches not published because too many bytes waited; drops for one slow subscriber are not counted.",
+               "Batches not published because too many bytes waited; drops for one slow subscriber "
+               "are not counted.",
                m.live_dropped);
-  text.counter("replies_undeliverable_total", "Replies whose client was gone.", m.replies_undeliverable);
+  text.counter("replies_undeliverable_total", "Replies whose client was gone.",
+               m.replies_undeliverable);
   text.gauge("connections", "Clients that were heard of and not found gone.", status.connections);
   text.gauge("subscriptions", "Open subscriptions.", m.subscriptions.get());
   text.gauge("parked_fetches", "Fetches that wait for events.", m.parked_fetches.get());
   text.gauge("staged_bytes", "Appends that wait for the disk.", m.staged_bytes.get());
   text.gauge("reply_bytes", "Replies with data that wait for their clients.", m.reply_bytes.get());
-  text.gauge("corrupt_ranges", "Ranges of offsets whose stored bytes do not verify.", m.corrupt_ranges.get());
+  text.gauge("corrupt_ranges", "Ranges of offsets whose stored bytes do not verify.",
+             m.corrupt_ranges.get());
   text.gauge("disk_free_bytes", "Free space of the file system.", m.disk_free_bytes.get());
   text.gauge("disk_total_bytes", "Size of the file system.", m.disk_total_bytes.get());
-  text.gauge("disk_watermark_state", "0: fine; 1: warned; 2: produce is refused.", m.disk_watermark_state.get());
+  text.gauge("disk_watermark_state", "0: fine; 1: warned; 2: produce is refused.",
+             m.disk_watermark_state.get());
   text.gauge("io_in_flight", "Disk operations in flight.", m.io_in_flight.get());
   text.head("io_backend", "gauge", "How the disk is driven.");
   text.print("millrace_io_backend{{backend=\"{}\"}} 1\n", status.io_backend);
-  text.histogram("loop_turn_seconds", "Work of one turn of the broker's loop, sleep not counted.", m.loop_turn);
+  text.histogram("loop_turn_seconds", "Work of one turn of the broker's loop, sleep not counted.",
+                 m.loop_turn);
   return text.take();
 }
 

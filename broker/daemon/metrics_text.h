@@ -1,9 +1,10 @@
-// The metrics in Prometheus' text format. Pure: counters in, text out. Names and meaning: docs/operations.md, "Metrics".
+// The metrics in Prometheus' text format. Pure: counters in, text out. Names and meaning:
+// docs/operations.md, "Metrics".
 #pragma once
 
-#include <string>
-
 #include "broker/daemon/shard_status.h"
+
+#include <string>
 
 namespace millrace {
 

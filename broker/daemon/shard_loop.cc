@@ -1,14 +1,14 @@
 #include "broker/daemon/shard_loop.h"
 
+#include "storage/base/check.h"
+#include "storage/base/diag.h"
+
 #include <fmt/core.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
-
-#include "storage/base/check.h"
-#include "storage/base/diag.h"
 
 namespace millrace {
 namespace {
@@ -78,6 +78,18 @@ Result<BoundEndpoints> ShardLoop::open() {
   return BoundEndpoints{*requests, *live};
 }
 
+Result<void> ShardLoop::open_storage() {
+  auto directory = DataDirectory::open(config_.data.dir, clock_, random_);
+  if (!directory) return fail(directory.error());
+  directory_ = std::move(*directory);
+  const auto choice = parse_io_choice(config_.data.io);
+  CHECK(choice.has_value(), "data.io is one of its choices");
+  auto io = make_io_backend(*choice, directory_->path(), directory_->lock_descriptor());
+  if (!io) return fail(io.error());
+  io_ = std::move(*io);
+  return {};
+}
+
 Result<std::string> ShardLoop::bind_requests() {
   ClientPortOptions options;
   options.frame_bytes_max = config_.listen.frame_bytes_max;
@@ -128,10 +140,12 @@ void ShardLoop::start_shard() {
   BrokerOptions options = broker_options(config_);
   options.live_endpoint = live_endpoint_;
   LivePort& live = live_ ? static_cast<LivePort&>(*live_) : no_live_;
-  const ShardEnvironment environment{*io_.disk, clock_, timers_, slabs_, random_, *clients_, live, thread_.metrics_,
-                                     directory_->cluster_id()};
-  shard_ = std::make_unique<Shard>(environment, std::move(options),
-                                   Shard::Memory{config_.data.recycle_bytes, config_.memory.cache_bytes});
+  const ShardEnvironment environment{*io_.disk, clock_,           timers_,
+                                     slabs_,    random_,          *clients_,
+                                     live,      thread_.metrics_, directory_->cluster_id()};
+  shard_ = std::make_unique<Shard>(
+      environment, std::move(options),
+      Shard::Memory{config_.data.recycle_bytes, config_.memory.cache_bytes});
   shard_->start([this](Result<void> result) {
     if (!result) {
       outcome_ = fail(result.error());
@@ -186,7 +200,8 @@ void ShardLoop::turn() {
 }
 
 void ShardLoop::sleep(bool work_left) {
-  // While no target is set the messages stay where they are, and looking at them would only keep the loop busy.
+  // While no target is set the messages stay where they are, and looking at them would only keep
+  // the loop busy.
   const bool receives = life_ == Life::serving || life_ == Life::stopping;
   if (clients_pump_->must_not_sleep() && receives) work_left = true;
   if (live_pump_) live_pump_->drain(1);  // forgets the edge: there is never anything to receive

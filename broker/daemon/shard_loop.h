@@ -1,13 +1,12 @@
-// What lives on a shard's thread: disk, sockets, timers and the Shard, and the turn that drives them.
+// What lives on a shard's thread: disk, sockets, timers and the Shard, and the turn that drives
+// them.
 //
-//   reap disk -> timers -> receive, up to a budget -> shard turn -> look at the sockets once more -> sleep
+//   reap disk -> timers -> receive, up to a budget -> shard turn -> look at the sockets once more
+//   -> sleep
 //
-// A handler notes work; the turn does it. Owner: ShardThread::run, on its stack. Thread: that one alone.
+// A handler notes work; the turn does it. Owner: ShardThread::run, on its stack. Thread: that one
+// alone.
 #pragma once
-
-#include <memory>
-#include <string>
-#include <vector>
 
 #include "broker/daemon/config.h"
 #include "broker/daemon/shard_thread.h"
@@ -21,6 +20,10 @@
 #include "storage/io/system_clock.h"
 #include "storage/io/timers.h"
 #include "storage/slab.h"
+
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace millrace {
 
@@ -40,7 +43,9 @@ class ShardLoop : private RequestTarget {
   class WakeUp;
 
   // RequestTarget
-  void handle(ClientHandle client, Request&& request) override { shard_->handle(client, std::move(request)); }
+  void handle(ClientHandle client, Request&& request) override {
+    shard_->handle(client, std::move(request));
+  }
   void refuse(ClientHandle client, std::uint64_t request_id, Error error) override {
     shard_->refuse(client, request_id, std::move(error));
   }
@@ -66,8 +71,8 @@ class ShardLoop : private RequestTarget {
   Timers timers_;
   SlabPool slabs_;
   Random random_;
+  std::unique_ptr<DataDirectory> directory_;  // its lock goes after the last I/O
   IoBackend io_;
-  std::unique_ptr<DataDirectory> directory_;
   std::unique_ptr<WakeUp> wake_up_;
   std::unique_ptr<ZmqClientPort> clients_;
   std::unique_ptr<LiveFeed> live_;

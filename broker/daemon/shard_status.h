@@ -1,12 +1,12 @@
 // What other threads (HTTP, main) may know of a running shard. Copied out, so it may be kept.
 #pragma once
 
+#include "broker/metrics/metrics.h"
+#include "broker/shard.h"
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include "broker/metrics/metrics.h"
-#include "broker/shard.h"
 
 namespace millrace {
 

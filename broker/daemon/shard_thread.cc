@@ -1,13 +1,13 @@
 #include "broker/daemon/shard_thread.h"
 
+#include "broker/daemon/shard_loop.h"
+#include "storage/base/check.h"
+#include "storage/io/system_clock.h"
+
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <utility>
-
-#include "broker/daemon/shard_loop.h"
-#include "storage/base/check.h"
-#include "storage/io/system_clock.h"
 
 namespace millrace {
 namespace {
@@ -45,7 +45,8 @@ Result<BoundEndpoints> ShardThread::open() {
 
 bool ShardThread::wait_ready(std::chrono::milliseconds patience) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, patience, [this] { return phase_ == Phase::ready || phase_ == Phase::ended; });
+  return changed_.wait_for(lock, patience,
+                           [this] { return phase_ == Phase::ready || phase_ == Phase::ended; });
 }
 
 void ShardThread::request_stop() {
@@ -70,7 +71,8 @@ ShardStatus ShardThread::status() {
     const std::uint64_t before = status_version_;
     status_wanted_ = true;
     wake();
-    changed_.wait_for(lock, status_patience, [&] { return status_version_ != before || phase_ == Phase::ended; });
+    changed_.wait_for(lock, status_patience,
+                      [&] { return status_version_ != before || phase_ == Phase::ended; });
   }
   return status_;
 }

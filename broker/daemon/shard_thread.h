@@ -1,13 +1,18 @@
-// One broker in one thread: the loop of docs/architecture.md, "The turn", around a Shard, with its disk, sockets and timers.
+// One broker in one thread: the loop of docs/architecture.md, "The turn", around a Shard, with its
+// disk, sockets and timers.
 //
 //   open()        data directory locked, endpoints bound; clients may connect, requests wait
 //   wait_ready()  recovery is over, requests are answered
 //   request_stop(), wait_stopped(), outcome()
 //
-// Owner: main or an EmbeddedBroker. Thread: every public call may come from any thread; the thread inside owns ring,
-// sockets and shard, which are made, used and destroyed there.
-// Fails: what stopped the start is answered by open or, during recovery, by outcome(); after that only a stop ends it.
+// Owner: main or an EmbeddedBroker. Thread: every public call may come from any thread; the thread
+// inside owns ring, sockets and shard, which are made, used and destroyed there. Fails: what
+// stopped the start is answered by open or, during recovery, by outcome(); after that only a stop
+// ends it.
 #pragma once
+
+#include "broker/daemon/config.h"
+#include "broker/daemon/shard_status.h"
 
 #include <sys/types.h>
 
@@ -18,9 +23,6 @@
 #include <optional>
 #include <string>
 #include <thread>
-
-#include "broker/daemon/config.h"
-#include "broker/daemon/shard_status.h"
 
 namespace millrace {
 
@@ -37,8 +39,8 @@ class ShardThread : public StatusSource {
   // Stops and waits.
   ~ShardThread() override;
 
-  // Errors: data_dir_in_use, data_dir_refused, bad_config (an endpoint), bad_state (an endpoint that is taken),
-  // storage_error.
+  // Errors: data_dir_in_use, data_dir_refused, bad_config (an endpoint), bad_state (an endpoint
+  // that is taken), storage_error.
   Result<BoundEndpoints> open();
   // Whether requests are answered, or the start failed (then see outcome()), within `patience`.
   bool wait_ready(std::chrono::milliseconds patience);

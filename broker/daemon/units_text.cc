@@ -16,19 +16,21 @@ struct Unit {
   std::uint64_t size;
 };
 
-constexpr std::uint64_t us = 1'000, ms = 1'000 * us, s = 1'000 * ms, minute = 60 * s, hour = 60 * minute,
-                        day = 24 * hour;
+constexpr std::uint64_t us = 1'000, ms = 1'000 * us, s = 1'000 * ms, minute = 60 * s,
+                        hour = 60 * minute, day = 24 * hour;
 constexpr std::uint64_t value_max = std::uint64_t{1} << 63;
 
 // The first name of a size is the one that is printed.
-constexpr Unit byte_units[] = {{"TiB", 1024 * GiB},       {"GiB", GiB},     {"MiB", MiB},   {"KiB", KiB}, {"B", 1},
-                               {"TB", 1'000'000'000'000}, {"GB", 1'000'000'000}, {"MB", 1'000'000}, {"KB", 1'000}, {"kB", 1'000},
-                               {"bytes", 1},              {"byte", 1}};
-constexpr Unit time_units[] = {{"days", day},   {"hours", hour},     {"min", minute}, {"s", s},
-                               {"ms", ms},      {"us", us},          {"ns", 1},       {"weeks", 7 * day},
-                               {"week", 7 * day}, {"day", day},      {"d", day},      {"hour", hour},
-                               {"h", hour},     {"minutes", minute}, {"minute", minute}, {"seconds", s},
-                               {"second", s},   {"sec", s}};
+constexpr Unit byte_units[] = {{"TiB", 1024 * GiB},   {"GiB", GiB},      {"MiB", MiB},
+                               {"KiB", KiB},          {"B", 1},          {"TB", 1'000'000'000'000},
+                               {"GB", 1'000'000'000}, {"MB", 1'000'000}, {"KB", 1'000},
+                               {"kB", 1'000},         {"bytes", 1},      {"byte", 1}};
+constexpr Unit time_units[] = {{"days", day},  {"hours", hour},     {"min", minute},
+                               {"s", s},       {"ms", ms},          {"us", us},
+                               {"ns", 1},      {"weeks", 7 * day},  {"week", 7 * day},
+                               {"day", day},   {"d", day},          {"hour", hour},
+                               {"h", hour},    {"minutes", minute}, {"minute", minute},
+                               {"seconds", s}, {"second", s},       {"sec", s}};
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -37,7 +39,8 @@ std::string_view trimmed(std::string_view text) {
 }
 
 // "NUMBER UNIT" as NUMBER x unit. An integer is exact; a fraction is rounded to a whole.
-std::optional<std::uint64_t> parse_with_unit(std::string_view text, std::span<const Unit> units, bool unit_required) {
+std::optional<std::uint64_t> parse_with_unit(std::string_view text, std::span<const Unit> units,
+                                             bool unit_required) {
   text = trimmed(text);
   const std::size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
   const std::string_view number = text.substr(0, digits);
@@ -47,7 +50,8 @@ std::optional<std::uint64_t> parse_with_unit(std::string_view text, std::span<co
   if (unit_name.empty()) {
     if (unit_required && number != "0") return std::nullopt;
   } else {
-    const auto unit = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.name == unit_name; });
+    const auto unit = std::find_if(units.begin(), units.end(),
+                                   [&](const Unit& u) { return u.name == unit_name; });
     if (unit == units.end()) return std::nullopt;
     size = unit->size;
   }
@@ -80,12 +84,15 @@ std::string text_with_unit(std::uint64_t value, std::span<const Unit> units, std
 std::optional<std::uint64_t> parse_count(std::string_view text) {
   std::uint64_t value = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || value > value_max)
+  if (text.empty() || parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() ||
+      value > value_max)
     return std::nullopt;
   return value;
 }
 
-std::optional<std::uint64_t> parse_bytes(std::string_view text) { return parse_with_unit(text, byte_units, false); }
+std::optional<std::uint64_t> parse_bytes(std::string_view text) {
+  return parse_with_unit(text, byte_units, false);
+}
 
 std::string bytes_text(std::uint64_t bytes) { return text_with_unit(bytes, byte_units, 5); }
 

@@ -1,35 +1,40 @@
 #include "broker/wire/codec.h"
 
-#include <fmt/core.h>
-
-#include <cstring>
-#include <optional>
-
 #include "reply_generated.h"
 #include "schemas/batch_body.h"
 #include "storage/base/check.h"
 #include "wire_generated.h"
 
+#include <fmt/core.h>
+
+#include <cstring>
+#include <optional>
+
 namespace millrace {
 namespace {
 
-// A request is a root, one member and a few strings: more is an attack on the verifier's time (F-1).
+// A request is a root, one member and a few strings: more is an attack on the verifier's time
+// (F-1).
 constexpr flatbuffers::uoffset_t depth_max = 8;
 constexpr flatbuffers::uoffset_t tables_max = 16;
 
-// The part of a request that every version must keep, so that a request of any kind and version can be answered. The
-// places are those of wire.fbs; a static_assert below holds them to the generated code.
+// The part of a request that every version must keep, so that a request of any kind and version can
+// be answered. The places are those of wire.fbs; a static_assert below holds them to the generated
+// code.
 struct RequestHead : private flatbuffers::Table {
   std::uint16_t version() const { return GetField<std::uint16_t>(wire::Request::VT_VERSION, 0); }
   std::uint64_t id() const { return GetField<std::uint64_t>(wire::Request::VT_ID, 0); }
   std::uint8_t kind() const { return GetField<std::uint8_t>(wire::Request::VT_BODY_TYPE, 0); }
   bool Verify(flatbuffers::Verifier& verifier) const {
-    return VerifyTableStart(verifier) && VerifyField<std::uint16_t>(verifier, wire::Request::VT_VERSION, 2) &&
+    return VerifyTableStart(verifier) &&
+           VerifyField<std::uint16_t>(verifier, wire::Request::VT_VERSION, 2) &&
            VerifyField<std::uint64_t>(verifier, wire::Request::VT_ID, 8) &&
-           VerifyField<std::uint8_t>(verifier, wire::Request::VT_BODY_TYPE, 1) && verifier.EndTable();
+           VerifyField<std::uint8_t>(verifier, wire::Request::VT_BODY_TYPE, 1) &&
+           verifier.EndTable();
   }
 };
-static_assert(wire::Request::VT_VERSION == 4 && wire::Request::VT_ID == 6 && wire::Request::VT_BODY_TYPE == 8,
+static_assert(wire::Request::VT_VERSION == 4 && wire::Request::VT_ID == 6 &&
+                  wire::Request::VT_BODY_TYPE == 8,
               "the places of version, id and kind never change");
 
 std::string_view text(const flatbuffers::String* string) {
@@ -74,7 +79,8 @@ Result<Where> where_of(const wire::Where& where) {
                                                  static_cast<unsigned>(wire::WhereKind::MAX)));
   }
   if (out.value < 0 || static_cast<std::uint64_t>(out.value) > offset_max.value)
-    return fail(Errc::bad_request, fmt::format("a place of {} events is outside [0, {}]", out.value, offset_max.value));
+    return fail(Errc::bad_request, fmt::format("a place of {} events is outside [0, {}]", out.value,
+                                               offset_max.value));
   return out;
 }
 
@@ -84,24 +90,33 @@ Result<Ack> ack_of(wire::Ack ack) {
     case wire::Ack::received: return Ack::received;
     case wire::Ack::durable: return Ack::durable;
   }
-  return fail(Errc::bad_request, fmt::format("unknown ack level {}; known are 0 to {}", static_cast<unsigned>(ack),
-                                             static_cast<unsigned>(wire::Ack::MAX)));
+  return fail(Errc::bad_request,
+              fmt::format("unknown ack level {}; known are 0 to {}", static_cast<unsigned>(ack),
+                          static_cast<unsigned>(wire::Ack::MAX)));
 }
 
-// One overload per request kind. The FlatBuffer is verified, so required fields are there and spans are inside.
+// One overload per request kind. The FlatBuffer is verified, so required fields are there and spans
+// are inside.
 
 Result<RequestBody> body_of(const wire::Fetch& fetch) {
   auto offset = offset_in_range(fetch.offset());
   if (!offset) return fail(offset.error());
-  return FetchRequest{{text(fetch.topic()), topic_id(fetch.topic_id())}, fetch.partition(), *offset, fetch.min_bytes(),
-                      fetch.max_bytes(), fetch.wait_ms()};
+  return FetchRequest{{text(fetch.topic()), topic_id(fetch.topic_id())},
+                      fetch.partition(),
+                      *offset,
+                      fetch.min_bytes(),
+                      fetch.max_bytes(),
+                      fetch.wait_ms()};
 }
 
 Result<RequestBody> body_of(const wire::Subscribe& subscribe) {
   auto offset = offset_in_range(subscribe.offset());
   if (!offset) return fail(offset.error());
-  return SubscribeRequest{subscribe.subscription(), {text(subscribe.topic()), topic_id(subscribe.topic_id())},
-                          subscribe.partition(), *offset, subscribe.credit_bytes()};
+  return SubscribeRequest{subscribe.subscription(),
+                          {text(subscribe.topic()), topic_id(subscribe.topic_id())},
+                          subscribe.partition(),
+                          *offset,
+                          subscribe.credit_bytes()};
 }
 
 Result<RequestBody> body_of(const wire::Credit& credit) {
@@ -115,15 +130,16 @@ Result<RequestBody> body_of(const wire::Unsubscribe& unsubscribe) {
 Result<RequestBody> body_of(const wire::ListOffsets& list) {
   auto where = where_of(*list.where());
   if (!where) return fail(where.error());
-  return ListOffsetsRequest{{text(list.topic()), topic_id(list.topic_id())}, list.partition(), *where};
+  return ListOffsetsRequest{
+      {text(list.topic()), topic_id(list.topic_id())}, list.partition(), *where};
 }
 
 Result<RequestBody> body_of(const wire::CreateTopic& create) {
   CreateTopicRequest out{text(create.topic()), create.partitions(), {}};
   if (const auto* settings = create.settings()) {
     if (settings->size() > settings_max)
-      return fail(Errc::bad_request,
-                  fmt::format("{} settings are above the limit of {}", settings->size(), settings_max));
+      return fail(Errc::bad_request, fmt::format("{} settings are above the limit of {}",
+                                                 settings->size(), settings_max));
     for (const auto* setting : *settings) out.settings.push_back(text(setting));
   }
   return out;
@@ -140,7 +156,8 @@ Result<RequestBody> body_of(const wire::DeleteTopic& remove) {
 Result<RequestBody> body_of(const wire::TrimTopic& trim) {
   auto where = where_of(*trim.where());
   if (!where) return fail(where.error());
-  return TrimTopicRequest{{text(trim.topic()), topic_id(trim.topic_id())}, trim.partition(), *where};
+  return TrimTopicRequest{
+      {text(trim.topic()), topic_id(trim.topic_id())}, trim.partition(), *where};
 }
 
 Result<RequestBody> body_of(const wire::Metadata& metadata) {
@@ -151,13 +168,16 @@ Result<RequestBody> body_of(const wire::Metadata& metadata) {
 Result<BatchView> incoming_batch(ByteView frame) {
   auto batch = BatchView::parse(frame);
   if (!batch)
-    return fail(batch.error().code == Errc::unsupported ? Errc::unsupported : Errc::bad_batch, batch.error().text);
+    return fail(batch.error().code == Errc::unsupported ? Errc::unsupported : Errc::bad_batch,
+                batch.error().text);
   const BatchHeader& header = batch->header();
   if (frame.size() != header.batch_bytes())
-    return fail(Errc::bad_batch, fmt::format("a frame of {} bytes holds a batch of {} bytes; they must be equal",
-                                             frame.size(), header.batch_bytes()));
+    return fail(Errc::bad_batch,
+                fmt::format("a frame of {} bytes holds a batch of {} bytes; they must be equal",
+                            frame.size(), header.batch_bytes()));
   if (header.base_offset.value != 0 || header.segment_id != 0)
-    return fail(Errc::bad_batch, "a producer leaves base_offset and segment_id 0; the broker gives offsets");
+    return fail(Errc::bad_batch,
+                "a producer leaves base_offset and segment_id 0; the broker gives offsets");
   if (header.codec != Codec::none) return batch;
   if (auto columns = BatchBodyView::parse(batch->body(), header.event_count); !columns)
     return fail(columns.error());
@@ -169,7 +189,8 @@ Result<RequestBody> produce_of(const wire::Produce& produce, ByteView frame) {
   if (!ack) return fail(ack.error());
   auto batch = incoming_batch(frame);
   if (!batch) return fail(batch.error());
-  return ProduceRequest{{text(produce.topic()), topic_id(produce.topic_id())}, produce.partition(), *ack, *batch};
+  return ProduceRequest{
+      {text(produce.topic()), topic_id(produce.topic_id())}, produce.partition(), *ack, *batch};
 }
 
 Result<RequestBody> body_of(const wire::Request& request, ByteView batch_frame) {
@@ -192,16 +213,20 @@ Result<RequestBody> body_of(const wire::Request& request, ByteView batch_frame) 
   UNREACHABLE("an unknown request kind passed its check");
 }
 
-// Version and kind, from the part that every version keeps. Answers the frames that a request of this kind has.
+// Version and kind, from the part that every version keeps. Answers the frames that a request of
+// this kind has.
 Result<std::size_t> check_version_and_kind(const RequestHead& head) {
   if (head.version() < protocol_version_min || head.version() > protocol_version_max)
-    return fail(Errc::unsupported, fmt::format("protocol version {} is not supported; this broker speaks {} to {}",
-                                               head.version(), protocol_version_min, protocol_version_max));
-  if (head.kind() == 0 || head.kind() > static_cast<std::uint8_t>(wire::RequestBody::MAX))
     return fail(Errc::unsupported,
-                fmt::format("request kind {} is not supported; protocol version {} has kinds 1 to {}", head.kind(),
-                            head.version(), static_cast<unsigned>(wire::RequestBody::MAX)));
-  return head.kind() == static_cast<std::uint8_t>(wire::RequestBody::Produce) ? std::size_t{2} : std::size_t{1};
+                fmt::format("protocol version {} is not supported; this broker speaks {} to {}",
+                            head.version(), protocol_version_min, protocol_version_max));
+  if (head.kind() == 0 || head.kind() > static_cast<std::uint8_t>(wire::RequestBody::MAX))
+    return fail(
+        Errc::unsupported,
+        fmt::format("request kind {} is not supported; protocol version {} has kinds 1 to {}",
+                    head.kind(), head.version(), static_cast<unsigned>(wire::RequestBody::MAX)));
+  return head.kind() == static_cast<std::uint8_t>(wire::RequestBody::Produce) ? std::size_t{2}
+                                                                              : std::size_t{1};
 }
 
 }  // namespace
@@ -209,8 +234,8 @@ Result<std::size_t> check_version_and_kind(const RequestHead& head) {
 RequestDecoder::RequestDecoder() = default;
 RequestDecoder::~RequestDecoder() = default;
 
-// libzmq hands out small messages at any address of its receive arena; FlatBuffers and columns are read in place only from
-// 8-byte boundaries (PR-05).
+// libzmq hands out small messages at any address of its receive arena; FlatBuffers and columns are
+// read in place only from 8-byte boundaries (PR-05).
 ByteView RequestDecoder::aligned(ByteView frame, std::vector<std::uint64_t>& scratch) {
   if (reinterpret_cast<std::uintptr_t>(frame.data()) % 8 == 0) return frame;
   scratch.resize((frame.size() + 7) / 8);
@@ -227,29 +252,34 @@ std::expected<Request, RefusedRequest> RequestDecoder::decode(std::span<const By
   };
   if (frames.empty()) return refuse({Errc::bad_request, "a request has at least one frame"});
   if (frames[0].size() < head_bytes_min || frames[0].size() > head_bytes_max)
-    return refuse({Errc::bad_request, fmt::format("a head frame of {} bytes is outside [{}, {}]", frames[0].size(),
-                                                  head_bytes_min, head_bytes_max)});
+    return refuse(
+        {Errc::bad_request, fmt::format("a head frame of {} bytes is outside [{}, {}]",
+                                        frames[0].size(), head_bytes_min, head_bytes_max)});
   const ByteView head_frame = aligned(frames[0], head_scratch_);
   const auto* data = reinterpret_cast<const std::uint8_t*>(head_frame.data());
 
   flatbuffers::Verifier head_verifier(data, head_frame.size(), depth_max, tables_max);
   if (!head_verifier.VerifyBuffer<RequestHead>(wire::RequestIdentifier()))
-    return refuse({Errc::bad_request, "the head frame is not a Request FlatBuffer with identifier MRRQ"});
+    return refuse(
+        {Errc::bad_request, "the head frame is not a Request FlatBuffer with identifier MRRQ"});
   const auto* head = flatbuffers::GetRoot<RequestHead>(data);
   refused.id_known = true;
   refused.id = head->id();
   if (refused.id == request_id_reserved)
-    return refuse({Errc::bad_request, fmt::format("request id {} is reserved", request_id_reserved)});
+    return refuse(
+        {Errc::bad_request, fmt::format("request id {} is reserved", request_id_reserved)});
 
   auto shape = check_version_and_kind(*head);
   if (!shape) return refuse(shape.error());
   flatbuffers::Verifier verifier(data, head_frame.size(), depth_max, tables_max);
   if (!wire::VerifyRequestBuffer(verifier))
-    return refuse({Errc::bad_request, "the request does not verify: a field is missing or lies outside the frame"});
+    return refuse({Errc::bad_request,
+                   "the request does not verify: a field is missing or lies outside the frame"});
   if (frames_in_all != *shape || frames.size() != *shape)
-    return refuse({Errc::bad_request, fmt::format("a {} request has {} frame{}, this one has {}",
-                                                  wire::EnumNameRequestBody(wire::GetRequest(data)->body_type()),
-                                                  *shape, *shape == 1 ? "" : "s", frames_in_all)});
+    return refuse({Errc::bad_request,
+                   fmt::format("a {} request has {} frame{}, this one has {}",
+                               wire::EnumNameRequestBody(wire::GetRequest(data)->body_type()),
+                               *shape, *shape == 1 ? "" : "s", frames_in_all)});
 
   const ByteView batch_frame = *shape == 2 ? aligned(frames[1], batch_scratch_) : ByteView{};
   auto body = body_of(*wire::GetRequest(data), batch_frame);
@@ -285,44 +315,53 @@ auto text_column(Builder& builder, const Rows& rows, Pick pick) {
 }
 
 EncodedBody encode(Builder& builder, const ProducedReply& reply) {
-  return {wire::ReplyBody::Produced,
-          wire::CreateProduced(builder, reply.offsets.begin.value, reply.offsets.end.value, reply.append_time.ns,
-                               static_cast<wire::Ack>(reply.ack), reply.duplicate)
-              .Union()};
+  return {
+      wire::ReplyBody::Produced,
+      wire::CreateProduced(builder, reply.offsets.begin.value, reply.offsets.end.value,
+                           reply.append_time.ns, static_cast<wire::Ack>(reply.ack), reply.duplicate)
+          .Union()};
 }
 
 EncodedBody encode(Builder& builder, const FetchedReply& reply) {
-  return {wire::ReplyBody::Fetched, wire::CreateFetched(builder, reply.start_offset.value, reply.end_offset.value,
-                                                        reply.next_offset.value)
-                                        .Union()};
+  return {wire::ReplyBody::Fetched,
+          wire::CreateFetched(builder, reply.start_offset.value, reply.end_offset.value,
+                              reply.next_offset.value)
+              .Union()};
 }
 
 EncodedBody encode(Builder& builder, const SubscribedReply& reply) {
-  return {wire::ReplyBody::Subscribed,
-          wire::CreateSubscribed(builder, reply.start_offset.value, reply.end_offset.value).Union()};
+  return {
+      wire::ReplyBody::Subscribed,
+      wire::CreateSubscribed(builder, reply.start_offset.value, reply.end_offset.value).Union()};
 }
 
 EncodedBody encode(Builder& builder, const PushedReply& reply) {
-  return {wire::ReplyBody::Pushed, wire::CreatePushed(builder, reply.subscription, reply.next_offset.value,
-                                                      reply.end_offset.value, reply.credit_left)
-                                       .Union()};
+  return {wire::ReplyBody::Pushed,
+          wire::CreatePushed(builder, reply.subscription, reply.next_offset.value,
+                             reply.end_offset.value, reply.credit_left)
+              .Union()};
 }
 
 EncodedBody encode(Builder& builder, const OffsetListReply& reply) {
-  return {wire::ReplyBody::OffsetList, wire::CreateOffsetList(builder, reply.offset.value, reply.start_offset.value,
-                                                              reply.end_offset.value)
-                                           .Union()};
+  return {wire::ReplyBody::OffsetList,
+          wire::CreateOffsetList(builder, reply.offset.value, reply.start_offset.value,
+                                 reply.end_offset.value)
+              .Union()};
 }
 
 EncodedBody encode(Builder& builder, const TopicListReply& reply) {
   using Row = TopicListReply::Row;
-  const auto names = text_column(builder, reply.topics, [](const Row& row) -> const std::string& { return row.name; });
+  const auto names = text_column(builder, reply.topics,
+                                 [](const Row& row) -> const std::string& { return row.name; });
   std::vector<wire::Id> id_values;
   for (const Row& row : reply.topics) id_values.push_back(wire_id(row.id));
   const auto ids = builder.CreateVectorOfStructs(id_values);
-  const auto partitions = column<std::uint32_t>(builder, reply.topics, [](const Row& row) { return row.partitions; });
-  const auto bytes = column<std::uint64_t>(builder, reply.topics, [](const Row& row) { return row.bytes; });
-  const auto events = column<std::uint64_t>(builder, reply.topics, [](const Row& row) { return row.events; });
+  const auto partitions =
+      column<std::uint32_t>(builder, reply.topics, [](const Row& row) { return row.partitions; });
+  const auto bytes =
+      column<std::uint64_t>(builder, reply.topics, [](const Row& row) { return row.bytes; });
+  const auto events =
+      column<std::uint64_t>(builder, reply.topics, [](const Row& row) { return row.events; });
   return {wire::ReplyBody::TopicList,
           wire::CreateTopicList(builder, names, ids, partitions, bytes, events).Union()};
 }
@@ -332,24 +371,31 @@ EncodedBody encode(Builder& builder, const TopicInfoReply& reply) {
   const auto& rows = reply.partition_infos;
   const auto name = builder.CreateString(reply.name);
   const auto settings =
-      text_column(builder, reply.settings, [](const std::string& setting) -> const std::string& { return setting; });
+      text_column(builder, reply.settings,
+                  [](const std::string& setting) -> const std::string& { return setting; });
   const wire::Id id = wire_id(reply.id);
   flatbuffers::Offset<flatbuffers::Vector<std::uint64_t>> starts, ends, bytes, corrupt;
   flatbuffers::Offset<flatbuffers::Vector<std::uint32_t>> segments;
   flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>> states;
   flatbuffers::Offset<flatbuffers::Vector<std::int64_t>> times;
   if (!rows.empty()) {
-    starts = column<std::uint64_t>(builder, rows, [](const Row& row) { return row.start_offset.value; });
-    ends = column<std::uint64_t>(builder, rows, [](const Row& row) { return row.end_offset.value; });
+    starts =
+        column<std::uint64_t>(builder, rows, [](const Row& row) { return row.start_offset.value; });
+    ends =
+        column<std::uint64_t>(builder, rows, [](const Row& row) { return row.end_offset.value; });
     bytes = column<std::uint64_t>(builder, rows, [](const Row& row) { return row.bytes; });
     segments = column<std::uint32_t>(builder, rows, [](const Row& row) { return row.segments; });
-    states = text_column(builder, rows, [](const Row& row) -> const std::string& { return row.state; });
-    times = column<std::int64_t>(builder, rows, [](const Row& row) { return row.last_append_time.ns; });
-    corrupt = column<std::uint64_t>(builder, rows, [](const Row& row) { return row.corrupt_events; });
+    states =
+        text_column(builder, rows, [](const Row& row) -> const std::string& { return row.state; });
+    times =
+        column<std::int64_t>(builder, rows, [](const Row& row) { return row.last_append_time.ns; });
+    corrupt =
+        column<std::uint64_t>(builder, rows, [](const Row& row) { return row.corrupt_events; });
   }
   return {wire::ReplyBody::TopicInfo,
           wire::CreateTopicInfo(builder, name, &id, reply.partitions, reply.created.ns, settings,
-                                reply.batch_bytes_max, starts, ends, bytes, segments, states, times, corrupt)
+                                reply.batch_bytes_max, starts, ends, bytes, segments, states, times,
+                                corrupt)
               .Union()};
 }
 
@@ -357,8 +403,8 @@ EncodedBody encode(Builder& builder, const PongReply& reply) {
   const auto version = builder.CreateString(reply.broker_version);
   const auto live = builder.CreateString(reply.live_endpoint);
   const wire::Id id = wire_id(reply.cluster_id);
-  return {wire::ReplyBody::Pong, wire::CreatePong(builder, version, &id, protocol_version_min, protocol_version_max,
-                                                  live, reply.uptime_ms)
+  return {wire::ReplyBody::Pong, wire::CreatePong(builder, version, &id, protocol_version_min,
+                                                  protocol_version_max, live, reply.uptime_ms)
                                      .Union()};
 }
 

@@ -1,25 +1,29 @@
-// Frames <-> broker/requests.h. With meta/catalog_codec the only place of the broker that reads or writes FlatBuffers.
+// Frames <-> broker/requests.h. With meta/catalog_codec the only place of the broker that reads or
+// writes FlatBuffers.
 //
-// Trip: called by zmq_client_port with the frames of one message; hands a Request to the shard, or says how to refuse it.
-// Pure: bytes in, structs out. Thread: one thread per object (each keeps scratch memory).
+// Trip: called by zmq_client_port with the frames of one message; hands a Request to the shard, or
+// says how to refuse it. Pure: bytes in, structs out. Thread: one thread per object (each keeps
+// scratch memory).
 //
-// A request message is exactly [Request], or [Request][batch] for produce; anything else is refused. What reaches the
-// shard has been verified: lengths first, then the head's FlatBuffer under tight limits, then ranges of numbers; of a
-// batch both checksums and, when it is not compressed, its columns. A compressed body is never undone here; the header's
-// declared sizes and ratio are all that is looked at.
+// A request message is exactly [Request], or [Request][batch] for produce; anything else is
+// refused. What reaches the shard has been verified: lengths first, then the head's FlatBuffer
+// under tight limits, then ranges of numbers; of a batch both checksums and, when it is not
+// compressed, its columns. A compressed body is never undone here; the header's declared sizes and
+// ratio are all that is looked at.
 //
-// Views in a decoded Request point into the frames or, for frames that do not begin on an 8-byte boundary, into this
-// object's scratch memory: they live until the next call of decode, and no longer than the frames.
+// Views in a decoded Request point into the frames or, for frames that do not begin on an 8-byte
+// boundary, into this object's scratch memory: they live until the next call of decode, and no
+// longer than the frames.
 #pragma once
+
+#include "broker/requests.h"
+#include "storage/base/bytes.h"
 
 #include <cstdint>
 #include <expected>
 #include <memory>
 #include <span>
 #include <vector>
-
-#include "broker/requests.h"
-#include "storage/base/bytes.h"
 
 namespace flatbuffers {
 class FlatBufferBuilder;
@@ -56,9 +60,11 @@ class RequestDecoder {
   RequestDecoder& operator=(const RequestDecoder&) = delete;
   ~RequestDecoder();
 
-  // `frames` are those behind the return address; `frames_in_all` may be larger when the rest was drained unseen.
-  // Errors: bad_request, unsupported (a newer version, an unknown kind; the text names what is supported), bad_batch.
-  std::expected<Request, RefusedRequest> decode(std::span<const ByteView> frames, std::size_t frames_in_all);
+  // `frames` are those behind the return address; `frames_in_all` may be larger when the rest was
+  // drained unseen. Errors: bad_request, unsupported (a newer version, an unknown kind; the text
+  // names what is supported), bad_batch.
+  std::expected<Request, RefusedRequest> decode(std::span<const ByteView> frames,
+                                                std::size_t frames_in_all);
 
  private:
   ByteView aligned(ByteView frame, std::vector<std::uint64_t>& scratch);

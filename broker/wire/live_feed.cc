@@ -1,18 +1,19 @@
 #include "broker/wire/live_feed.h"
 
+#include "storage/base/check.h"
+#include "storage/format/batch_layout.h"
+
 #include <fmt/core.h>
 
 #include <array>
 #include <iterator>
 
-#include "storage/base/check.h"
-#include "storage/format/batch_layout.h"
-
 namespace millrace {
 
 namespace layout = batch_layout;
 
-Result<std::unique_ptr<LiveFeed>> LiveFeed::open(void* context, const LiveFeedOptions& options, ShardMetrics& metrics) {
+Result<std::unique_ptr<LiveFeed>> LiveFeed::open(void* context, const LiveFeedOptions& options,
+                                                 ShardMetrics& metrics) {
   // PUB, not XPUB: what subscribers send up is discarded (PR-21).
   auto socket = ZmqSocket::open(context, ZMQ_PUB);
   if (!socket) return fail(socket.error());
@@ -28,7 +29,8 @@ LiveFeed::LiveFeed(ZmqSocket socket, const LiveFeedOptions& options, ShardMetric
 
 void LiveFeed::publish(std::string_view topic, PartitionIndex partition, const Buffer& batch) {
   CHECK(batch.size() > layout::header_bytes, "a published batch is whole");
-  if (pinned_->load(std::memory_order_relaxed) > options_.queue_bytes) return metrics_.live_dropped.add();
+  if (pinned_->load(std::memory_order_relaxed) > options_.queue_bytes)
+    return metrics_.live_dropped.add();
 
   const std::byte* header = batch.bytes().data();
   const auto base_offset = load_le<std::uint64_t>(header + layout::base_offset_at);
@@ -45,8 +47,10 @@ void LiveFeed::publish(std::string_view topic, PartitionIndex partition, const B
   zmq::message_t head_message = to_message(ByteView(head));
   zmq::message_t batch_message = to_message(batch, pinned_);
   // A PUB never waits and never refuses; it drops, per subscriber.
-  if (socket_.send(topic_message, ZMQ_SNDMORE) != ZmqSocket::Io::done) return metrics_.live_dropped.add();
-  CHECK(socket_.send(head_message, ZMQ_SNDMORE) == ZmqSocket::Io::done, "a PUB takes the rest of a message");
+  if (socket_.send(topic_message, ZMQ_SNDMORE) != ZmqSocket::Io::done)
+    return metrics_.live_dropped.add();
+  CHECK(socket_.send(head_message, ZMQ_SNDMORE) == ZmqSocket::Io::done,
+        "a PUB takes the rest of a message");
   CHECK(socket_.send(batch_message, 0) == ZmqSocket::Io::done, "a PUB takes the rest of a message");
   metrics_.live_published.add();
   metrics_.live_bytes.add(batch.size());

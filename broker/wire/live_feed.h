@@ -1,4 +1,5 @@
-// The live feed: a PUB socket that any ZeroMQ SUB in any language can follow with four lines. Implements LivePort.
+// The live feed: a PUB socket that any ZeroMQ SUB in any language can follow with four lines.
+// Implements LivePort.
 //
 // A message has three frames, whose order and layout never change:
 //   "topic/partition/"   text; subscribe to a prefix, "orders/" or "orders/3/"
@@ -8,17 +9,13 @@
 //     |offset  |u32        |u32       |i64 ns        |offset u64  |
 //   batch                the whole batch, header and body, as it lies on disk
 //
-// Only durable events are published. A subscriber that does not keep up misses batches and sees it: a head's base offset
-// is not the end offset of the head before. What is missing can be fetched.
+// Only durable events are published. A subscriber that does not keep up misses batches and sees it:
+// a head's base offset is not the end offset of the head before. What is missing can be fetched.
 //
-// Bounds: a slow subscriber may be `queue_messages` behind before libzmq drops for it; libzmq does not say so. All waiting
-// messages together keep at most `queue_bytes` of slabs; above that a batch is not published at all and counts in
-// live_dropped.
-// Owner: shard_thread. Thread: the shard's.
+// Bounds: a slow subscriber may be `queue_messages` behind before libzmq drops for it; libzmq does
+// not say so. All waiting messages together keep at most `queue_bytes` of slabs; above that a batch
+// is not published at all and counts in live_dropped. Owner: shard_thread. Thread: the shard's.
 #pragma once
-
-#include <memory>
-#include <string>
 
 #include "broker/client_port.h"
 #include "broker/metrics/metrics.h"
@@ -26,6 +23,9 @@
 #include "broker/wire/zmq_pump.h"
 #include "broker/wire/zmq_socket.h"
 #include "storage/base/units.h"
+
+#include <memory>
+#include <string>
 
 namespace millrace {
 
@@ -39,7 +39,8 @@ struct LiveFeedOptions {
 
 class LiveFeed : public LivePort, public PumpTarget {
  public:
-  static Result<std::unique_ptr<LiveFeed>> open(void* context, const LiveFeedOptions& options, ShardMetrics& metrics);
+  static Result<std::unique_ptr<LiveFeed>> open(void* context, const LiveFeedOptions& options,
+                                                ShardMetrics& metrics);
 
   Result<std::string> bind(const std::string& endpoint) { return socket_.bind(endpoint); }
   ZmqSocket& socket() { return socket_; }
@@ -47,7 +48,8 @@ class LiveFeed : public LivePort, public PumpTarget {
   // LivePort
   void publish(std::string_view topic, PartitionIndex partition, const Buffer& batch) override;
 
-  // PumpTarget: nothing is ever received; the pump's look at the socket lets it learn of new subscriptions.
+  // PumpTarget: nothing is ever received; the pump's look at the socket lets it learn of new
+  // subscriptions.
   bool receive_one() override { return false; }
 
  private:

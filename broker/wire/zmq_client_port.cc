@@ -1,10 +1,10 @@
 #include "broker/wire/zmq_client_port.h"
 
-#include <algorithm>
-#include <utility>
-
 #include "broker/wire/zmq_message.h"
 #include "storage/base/check.h"
+
+#include <algorithm>
+#include <utility>
 
 namespace millrace {
 namespace {
@@ -18,8 +18,9 @@ std::string_view text(const zmq::message_t& message) {
 
 }  // namespace
 
-Result<std::unique_ptr<ZmqClientPort>> ZmqClientPort::open(void* context, const ClientPortOptions& options, Clock& clock,
-                                                           ShardMetrics& metrics) {
+Result<std::unique_ptr<ZmqClientPort>> ZmqClientPort::open(void* context,
+                                                           const ClientPortOptions& options,
+                                                           Clock& clock, ShardMetrics& metrics) {
   auto socket = ZmqSocket::open(context, ZMQ_ROUTER);
   if (!socket) return fail(socket.error());
   socket->set(ZMQ_MAXMSGSIZE, static_cast<std::int64_t>(options.frame_bytes_max));
@@ -27,18 +28,20 @@ Result<std::unique_ptr<ZmqClientPort>> ZmqClientPort::open(void* context, const 
   socket->set(ZMQ_RCVHWM, options.queue_messages);
   socket->set(ZMQ_ROUTER_MANDATORY, 1);
   socket->set(ZMQ_IPV6, options.ipv6 ? 1 : 0);
-  return std::unique_ptr<ZmqClientPort>(new ZmqClientPort(std::move(*socket), options, clock, metrics));
+  return std::unique_ptr<ZmqClientPort>(
+      new ZmqClientPort(std::move(*socket), options, clock, metrics));
 }
 
-ZmqClientPort::ZmqClientPort(ZmqSocket socket, const ClientPortOptions& options, Clock& clock, ShardMetrics& metrics)
+ZmqClientPort::ZmqClientPort(ZmqSocket socket, const ClientPortOptions& options, Clock& clock,
+                             ShardMetrics& metrics)
     : socket_(std::move(socket)), options_(options), clock_(clock), metrics_(metrics) {}
 
 ZmqClientPort::~ZmqClientPort() = default;
 
 bool ZmqClientPort::receive_one() {
   if (target_ == nullptr || socket_.receive(routing_id_) != ZmqSocket::Io::done) return false;
-  // The parts of a message arrive together, so none of these waits. Frames past the shape are read and dropped, or the
-  // next receive would take them for a message of their own (PR-08).
+  // The parts of a message arrive together, so none of these waits. Frames past the shape are read
+  // and dropped, or the next receive would take them for a message of their own (PR-08).
   std::size_t count = 0;
   bool more = routing_id_.more();
   while (more) {
@@ -104,8 +107,9 @@ void ZmqClientPort::answer_unknown(const zmq::message_t& routing_id) {
   metrics_.rejected[static_cast<std::size_t>(Errc::overloaded)].add();
   const bool id_known = request || request.error().id_known;
   if (!id_known) return;
-  Reply reply{request ? request->id : request.error().id,
-              Error{Errc::overloaded, "the broker serves as many clients as it may; retry after a pause"}};
+  Reply reply{
+      request ? request->id : request.error().id,
+      Error{Errc::overloaded, "the broker serves as many clients as it may; retry after a pause"}};
   if (send_to(text(routing_id), reply) != SendResult::sent) metrics_.replies_undeliverable.add();
 }
 
@@ -127,12 +131,13 @@ SendResult ZmqClientPort::send_to(std::string_view routing_id, Reply& reply) {
     case ZmqSocket::Io::again: return SendResult::busy;
     case ZmqSocket::Io::unreachable: return SendResult::gone;
   }
-  // From here on the message goes out whole: libzmq looked for room when it took the address, and drops the rest by itself
-  // if the peer disappears meanwhile.
+  // From here on the message goes out whole: libzmq looked for room when it took the address, and
+  // drops the rest by itself if the peer disappears meanwhile.
   std::vector<Buffer>* data = reply_data(reply);
   const bool has_data = data != nullptr && !data->empty();
   zmq::message_t head = to_message(encoder_.encode_head(reply));
-  CHECK(socket_.send(head, has_data ? ZMQ_SNDMORE : 0) == ZmqSocket::Io::done, "the rest of a reply finds room");
+  CHECK(socket_.send(head, has_data ? ZMQ_SNDMORE : 0) == ZmqSocket::Io::done,
+        "the rest of a reply finds room");
   if (!has_data) return SendResult::sent;
   for (std::size_t i = 0; i < data->size(); ++i) {
     zmq::message_t frame = to_message(std::move((*data)[i]));
@@ -159,8 +164,8 @@ void ZmqClientPort::probe(Clients::iterator client) {
 }
 
 void ZmqClientPort::tend(Instant now) {
-  // The list is in the order of the last traffic, so the first that is fresh ends the walk; an idle client that is not due
-  // yet is passed over.
+  // The list is in the order of the last traffic, so the first that is fresh ends the walk; an idle
+  // client that is not due yet is passed over.
   auto client = clients_.begin();
   for (std::size_t looked = 0; looked < tend_budget && client != clients_.end(); ++looked) {
     const auto next = std::next(client);

@@ -1,21 +1,16 @@
 // The ROUTER: every client request comes in here and every reply leaves here.
 //
-// Trip one and two: station two (receive, own, hand to the codec) and the last one (send). Implements ClientPort.
-// Owner: shard_thread. Thread: the shard's.
+// Trip one and two: station two (receive, own, hand to the codec) and the last one (send).
+// Implements ClientPort. Owner: shard_thread. Thread: the shard's.
 //
-// A routing id is a return address for as long as a client is connected, never an identity; the shard knows clients by
-// handles only. libzmq does not tell when a peer is gone: it shows when a send answers "unreachable". Clients with open
-// subscriptions are therefore probed with an empty reply (id request_id_reserved, body Done) when nothing went either
-// way for probe_interval; clients without any are forgotten after idle_expiry and start anew with their next request.
-// Sends never wait, and a reply of several frames goes out whole or not at all: libzmq answers "again" for the first
-// frame only.
+// A routing id is a return address for as long as a client is connected, never an identity; the
+// shard knows clients by handles only. libzmq does not tell when a peer is gone: it shows when a
+// send answers "unreachable". Clients with open subscriptions are therefore probed with an empty
+// reply (id request_id_reserved, body Done) when nothing went either way for probe_interval;
+// clients without any are forgotten after idle_expiry and start anew with their next request. Sends
+// never wait, and a reply of several frames goes out whole or not at all: libzmq answers "again"
+// for the first frame only.
 #pragma once
-
-#include <cstdint>
-#include <functional>
-#include <list>
-#include <string>
-#include <unordered_map>
 
 #include "broker/client_port.h"
 #include "broker/metrics/metrics.h"
@@ -23,6 +18,12 @@
 #include "broker/wire/zmq_pump.h"
 #include "broker/wire/zmq_socket.h"
 #include "storage/io/clock.h"
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <string>
+#include <unordered_map>
 
 namespace millrace {
 
@@ -48,7 +49,8 @@ struct ClientPortOptions {
 
 class ZmqClientPort : public ClientPort, public PumpTarget {
  public:
-  static Result<std::unique_ptr<ZmqClientPort>> open(void* context, const ClientPortOptions& options, Clock& clock,
+  static Result<std::unique_ptr<ZmqClientPort>> open(void* context,
+                                                     const ClientPortOptions& options, Clock& clock,
                                                      ShardMetrics& metrics);
   ~ZmqClientPort() override;
 
@@ -63,13 +65,15 @@ class ZmqClientPort : public ClientPort, public PumpTarget {
   // PumpTarget
   bool receive_one() override;
 
-  // Probes and forgets as said above; looks at no more than a bounded number of clients. Called about once a second.
+  // Probes and forgets as said above; looks at no more than a bounded number of clients. Called
+  // about once a second.
   void tend(Instant now);
 
   std::size_t client_count() const { return by_handle_.size(); }
 
  private:
-  ZmqClientPort(ZmqSocket socket, const ClientPortOptions& options, Clock& clock, ShardMetrics& metrics);
+  ZmqClientPort(ZmqSocket socket, const ClientPortOptions& options, Clock& clock,
+                ShardMetrics& metrics);
 
   struct Client {
     std::string routing_id;

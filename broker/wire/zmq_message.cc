@@ -21,7 +21,8 @@ zmq::message_t hold(Buffer buffer, PinnedBytes pinned) {
   const ByteView bytes = buffer.bytes();
   if (pinned) pinned->fetch_add(bytes.size(), std::memory_order_relaxed);
   auto held = std::make_unique<Held>(Held{std::move(buffer), std::move(pinned), bytes.size()});
-  // libzmq promises not to write to the memory of a message that is sent; its interface predates const.
+  // libzmq promises not to write to the memory of a message that is sent; its interface predates
+  // const.
   zmq::message_t message(const_cast<std::byte*>(bytes.data()), bytes.size(), drop, held.get());
   static_cast<void>(held.release());
   return message;

@@ -1,17 +1,17 @@
 // A Buffer as a ZeroMQ message, without a copy.
 //
-// Thread: messages are made on the shard; libzmq frees them on any thread, at any time, even after the socket is closed
-// (Z-16). The free function therefore only drops the Buffer, and a Buffer may be dropped anywhere.
-// Small buffers are copied: the bookkeeping costs more than the bytes, and a waiting 100-byte message would
-// keep a whole slab.
+// Thread: messages are made on the shard; libzmq frees them on any thread, at any time, even after
+// the socket is closed (Z-16). The free function therefore only drops the Buffer, and a Buffer may
+// be dropped anywhere. Small buffers are copied: the bookkeeping costs more than the bytes, and a
+// waiting 100-byte message would keep a whole slab.
 #pragma once
+
+#include "storage/slab.h"
 
 #include <zmq.hpp>
 
 #include <atomic>
 #include <memory>
-
-#include "storage/slab.h"
 
 namespace millrace {
 
@@ -20,7 +20,8 @@ inline constexpr std::size_t copy_below_bytes = 8 * 1024;
 zmq::message_t to_message(ByteView bytes);
 zmq::message_t to_message(Buffer buffer);
 
-// Bytes that messages keep alive until libzmq has freed them. Shared with messages that may outlive whoever counts.
+// Bytes that messages keep alive until libzmq has freed them. Shared with messages that may outlive
+// whoever counts.
 using PinnedBytes = std::shared_ptr<std::atomic<std::uint64_t>>;
 // The same; what is not copied counts in `pinned` until the last peer has taken the message.
 zmq::message_t to_message(Buffer buffer, const PinnedBytes& pinned);

@@ -26,8 +26,8 @@ std::size_t ZmqPump::drain(std::size_t budget) {
 }
 
 bool ZmqPump::must_not_sleep() {
-  // Sending may have eaten the edge of a message that came meanwhile; reading the events also lets the socket take note
-  // of peers that can be sent to again.
+  // Sending may have eaten the edge of a message that came meanwhile; reading the events also lets
+  // the socket take note of peers that can be sent to again.
   if ((socket_.events() & ZMQ_POLLIN) != 0) ready_ = true;
   return ready_;
 }

@@ -1,17 +1,19 @@
-// Keeps one ZeroMQ socket and the reactor honest with each other. All knowledge about ZMQ_FD lives here.
+// Keeps one ZeroMQ socket and the reactor honest with each other. All knowledge about ZMQ_FD lives
+// here.
 //
-// The descriptor is edge-triggered and its edge means only "look at the socket": any call on the socket may have eaten it,
-// and a readable descriptor does not mean a message (Z-10). So the edge merely marks the socket; the turn drains it up to a
-// budget, and before the loop sleeps `must_not_sleep` reads the socket's events once more. A safety deadline bounds what
-// a missed edge could cost.
+// The descriptor is edge-triggered and its edge means only "look at the socket": any call on the
+// socket may have eaten it, and a readable descriptor does not mean a message (Z-10). So the edge
+// merely marks the socket; the turn drains it up to a budget, and before the loop sleeps
+// `must_not_sleep` reads the socket's events once more. A safety deadline bounds what a missed edge
+// could cost.
 //
 // Owner: shard_thread. Thread: the shard's. Socket and reactor outlive it.
 #pragma once
 
-#include <cstddef>
-
 #include "broker/wire/zmq_socket.h"
 #include "storage/io/reactor.h"
+
+#include <cstddef>
 
 namespace millrace {
 

@@ -1,10 +1,10 @@
 #include "broker/wire/zmq_socket.h"
 
+#include "storage/base/check.h"
+
 #include <fmt/core.h>
 
 #include <cerrno>
-
-#include "storage/base/check.h"
 
 namespace millrace {
 namespace {
@@ -16,7 +16,8 @@ constexpr int heartbeat_ms = 5'000, heartbeat_timeout_ms = 15'000;
 // Reconnects of many clients after a restart arrive together (PR-17).
 constexpr int backlog = 1'024;
 
-// `tcp://*:0` is bound as `tcp://0.0.0.0:port`: a wildcard is listened on, not dialled, and that is what is reported.
+// `tcp://*:0` is bound as `tcp://0.0.0.0:port`: a wildcard is listened on, not dialled, and that is
+// what is reported.
 std::string last_endpoint(void* socket) {
   std::string out(1024, '\0');
   std::size_t bytes = out.size();
@@ -29,7 +30,9 @@ std::string last_endpoint(void* socket) {
 
 Result<ZmqSocket> ZmqSocket::open(void* context, int type) {
   ZmqSocket socket{zmq_socket(context, type)};
-  if (!socket.socket_) return fail(Errc::bad_state, fmt::format("cannot make a socket: {}", zmq_strerror(zmq_errno())));
+  if (!socket.socket_)
+    return fail(Errc::bad_state,
+                fmt::format("cannot make a socket: {}", zmq_strerror(zmq_errno())));
   socket.set(ZMQ_LINGER, 0);
   socket.set(ZMQ_HANDSHAKE_IVL, handshake_ms);
   socket.set(ZMQ_HEARTBEAT_IVL, heartbeat_ms);
@@ -64,11 +67,13 @@ Result<std::string> ZmqSocket::bind(const std::string& endpoint) {
   if (zmq_bind(handle(), endpoint.c_str()) == 0) return last_endpoint(handle());
   const int error = zmq_errno();
   // What the text itself gets wrong is the configuration's fault; all else is this machine's state.
-  const bool bad_text = error == EINVAL || error == EPROTONOSUPPORT || error == ENOCOMPATPROTO || error == ENODEV ||
-                        error == ENAMETOOLONG;
+  const bool bad_text = error == EINVAL || error == EPROTONOSUPPORT || error == ENOCOMPATPROTO ||
+                        error == ENODEV || error == ENAMETOOLONG;
   return fail(bad_text ? Errc::bad_config : Errc::bad_state,
               fmt::format("cannot listen on {}: {}{}", endpoint, zmq_strerror(error),
-                          error == EADDRINUSE ? "; another program has it, choose another port or stop that one" : ""));
+                          error == EADDRINUSE
+                              ? "; another program has it, choose another port or stop that one"
+                              : ""));
 }
 
 int ZmqSocket::descriptor() {

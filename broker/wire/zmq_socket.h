@@ -1,9 +1,12 @@
-// A ZeroMQ socket with an owner: the thread that made it is the only one that may touch it, and every call checks that
-// (wrong-thread use of libzmq shows as an assertion long after, faults Z-15). Errors become values here; nothing throws.
+// A ZeroMQ socket with an owner: the thread that made it is the only one that may touch it, and
+// every call checks that (wrong-thread use of libzmq shows as an assertion long after, faults
+// Z-15). Errors become values here; nothing throws.
 //
-// Owner: zmq_client_port, live_feed. Thread: the shard's. Linger is 0: what a peer did not take in time is dropped, so
-// closing never waits for a peer.
+// Owner: zmq_client_port, live_feed. Thread: the shard's. Linger is 0: what a peer did not take in
+// time is dropped, so closing never waits for a peer.
 #pragma once
+
+#include "storage/base/result.h"
 
 #include <zmq.hpp>
 
@@ -11,14 +14,13 @@
 #include <string>
 #include <thread>
 
-#include "storage/base/result.h"
-
 namespace millrace {
 
 class ZmqSocket {
  public:
-  // `type` as ZMQ_ROUTER. Sets what all our sockets share: linger 0, handshake interval, heartbeats, TCP keepalive,
-  // backlog. Errors: bad_state with libzmq's words (no more descriptors, context ended).
+  // `type` as ZMQ_ROUTER. Sets what all our sockets share: linger 0, handshake interval,
+  // heartbeats, TCP keepalive, backlog. Errors: bad_state with libzmq's words (no more descriptors,
+  // context ended).
   static Result<ZmqSocket> open(void* context, int type);
   ZmqSocket(ZmqSocket&&) noexcept = default;
   ZmqSocket& operator=(ZmqSocket&&) noexcept = default;
@@ -27,12 +29,13 @@ class ZmqSocket {
   // Options count for later binds only (Z-12).
   void set(int option, int value);
   void set(int option, std::int64_t value);
-  // Answers the endpoint as bound: port 0 and wildcards resolved. Errors: bad_config for text that is no endpoint,
-  // bad_state for an address in use or refused; the text names the endpoint.
+  // Answers the endpoint as bound: port 0 and wildcards resolved. Errors: bad_config for text that
+  // is no endpoint, bad_state for an address in use or refused; the text names the endpoint.
   Result<std::string> bind(const std::string& endpoint);
 
   int descriptor();
-  // ZMQ_POLLIN and ZMQ_POLLOUT as they are now; also makes the socket look at what its I/O thread told it.
+  // ZMQ_POLLIN and ZMQ_POLLOUT as they are now; also makes the socket look at what its I/O thread
+  // told it.
   int events();
 
   enum class Io { done, again, unreachable };
