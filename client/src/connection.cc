@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -38,11 +39,22 @@ std::uint64_t entropy() {
   return (std::uint64_t{device()} << 32) | device();
 }
 
+// libzmq takes a port modulo 65536.
+bool has_port_in_range(const std::string& endpoint) {
+  if (!endpoint.starts_with("tcp://")) return true;
+  const std::string_view port = std::string_view(endpoint).substr(endpoint.rfind(':') + 1);
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return error == std::errc{} ? number <= 65'535 : error != std::errc::result_out_of_range;
+}
+
 std::optional<std::string> fault_of(const ClientOptions& options) {
   const std::string& endpoint = options.endpoint;
   const bool inproc = endpoint.starts_with("inproc://");
   if (!inproc && !endpoint.starts_with("tcp://") && !endpoint.starts_with("ipc://"))
     return fmt::format("endpoint '{}' must begin with tcp://, ipc:// or inproc://", endpoint);
+  if (!has_port_in_range(endpoint))
+    return fmt::format("endpoint '{}' has a port above 65535", endpoint);
   if (inproc && options.zmq_context == nullptr)
     return fmt::format(
         "endpoint '{}' needs the broker's zmq_context; take EmbeddedBroker::client_options",
@@ -80,15 +92,13 @@ Connection::Connection(ClientOptions options)
     : options_(std::move(options)),
       context_(options_.zmq_context),
       last_received_(SteadyClock::now()),
-      random_(entropy()) {
-  loop_ = std::make_unique<Loop>([this] { hang_up(); });
-  loop_->post([this] {
+      random_(entropy()),
+      loop_([this] { hang_up(); }) {
+  loop_.post([this] {
     dial();
     if (is_inproc()) look_after_inproc();
   });
 }
-
-Connection::~Connection() { loop_.reset(); }
 
 Outcome<ReplyMessage> Connection::call(const std::function<zmq::message_t(std::uint64_t)>& encode,
                                        OutgoingRequest::Kind kind) {
@@ -127,8 +137,8 @@ void Connection::submit(OutgoingRequest outgoing) {
   const std::uint64_t id = outgoing.id;
   Request& request = requests_[id];
   static_cast<OutgoingRequest&>(request) = std::move(outgoing);
-  if (request.kind != OutgoingRequest::Kind::one_way) {
-    request.timer = loop_->at(request.deadline, [this, id] { on_deadline(id); });
+  if (request.handler) {
+    request.timer = loop_.at(request.deadline, [this, id] { on_deadline(id); });
     request.has_timer = true;
   }
   unsent_.push_back(id);
@@ -138,7 +148,7 @@ void Connection::submit(OutgoingRequest outgoing) {
 void Connection::forget(std::uint64_t id) {
   const auto at = requests_.find(id);
   if (at == requests_.end()) return;
-  if (at->second.has_timer) loop_->cancel(at->second.timer);
+  if (at->second.has_timer) loop_.cancel(at->second.timer);
   requests_.erase(at);
 }
 
@@ -151,7 +161,7 @@ void Connection::dial() {
   if (!dealer_.is_open()) {
     diag::warn("client", "no socket for {}: {}; trying again", options_.endpoint,
                zmq_strerror(zmq_errno()));
-    loop_->at(SteadyClock::now() + jittered(options_.reconnect_max), [this] { dial(); });
+    loop_.at(SteadyClock::now() + jittered(options_.reconnect_max), [this] { dial(); });
     return;
   }
   dealer_.set(ZMQ_SNDHWM, high_water_mark);
@@ -168,14 +178,14 @@ void Connection::dial() {
                                          static_cast<const void*>(this), random_.next());
     monitor_ = Monitor(context_, dealer_, name,
                        ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | handshake_failed);
-    loop_->watch(monitor_.handle(), ZMQ_POLLIN, [this](short) { on_monitor(); });
+    loop_.watch(monitor_.handle(), ZMQ_POLLIN, [this](short) { on_monitor(); });
   }
-  loop_->watch(dealer_.handle(), ZMQ_POLLIN, [this](short ready) { on_ready(ready); });
+  loop_.watch(dealer_.handle(), ZMQ_POLLIN, [this](short ready) { on_ready(ready); });
   // The endpoint was parsed when the client was made; what can fail now is a name that does not
   // resolve yet, and for that the socket would not try again by itself.
   if (!dealer_.connect(options_.endpoint)) {
     hang_up();
-    loop_->at(SteadyClock::now() + jittered(options_.reconnect_max), [this] { dial(); });
+    loop_.at(SteadyClock::now() + jittered(options_.reconnect_max), [this] { dial(); });
     return;
   }
   if (is_inproc()) on_connected();
@@ -184,8 +194,8 @@ void Connection::dial() {
 void Connection::hang_up() {
   connected_ = false;
   if (!dealer_.is_open()) return;
-  if (monitor_.handle() != nullptr) loop_->unwatch(monitor_.handle());
-  loop_->unwatch(dealer_.handle());
+  if (monitor_.handle() != nullptr) loop_.unwatch(monitor_.handle());
+  loop_.unwatch(dealer_.handle());
   monitor_.stop();
   dealer_.close();
 }
@@ -222,11 +232,13 @@ void Connection::on_disconnected() {
   for (auto at = requests_.begin(); at != requests_.end();) {
     Request& request = at->second;
     const bool sent = std::exchange(request.in_flight, false);
-    if (request.kind == OutgoingRequest::Kind::one_way) {
+    if (!request.handler) {  // credit and the like: it was for a subscription that is gone now
       at = requests_.erase(at);
       continue;
     }
-    if (!sent || request.kind == OutgoingRequest::Kind::repeatable) {
+    if (request.kind == OutgoingRequest::Kind::one_way && sent) {
+      // Done; its handler is about to hear of it.
+    } else if (!sent || request.kind == OutgoingRequest::Kind::repeatable) {
       unsent_.push_back(at->first);
     } else {
       lost.push_back(at->first);
@@ -235,7 +247,7 @@ void Connection::on_disconnected() {
   }
   milliseconds pause = options_.reconnect_min * (1u << std::min(broken_in_a_row_++, 10u));
   pause = std::min(pause, options_.reconnect_max);
-  loop_->at(SteadyClock::now() + jittered(pause), [this] { dial(); });
+  loop_.at(SteadyClock::now() + jittered(pause), [this] { dial(); });
   for (const std::uint64_t id : lost) {
     if (!requests_.contains(id)) continue;  // an earlier handler forgot it
     answer(
@@ -249,7 +261,7 @@ void Connection::on_disconnected() {
 }
 
 void Connection::look_after_inproc() {
-  loop_->at(SteadyClock::now() + inproc_look_interval, [this] { look_after_inproc(); });
+  loop_.at(SteadyClock::now() + inproc_look_interval, [this] { look_after_inproc(); });
   const bool silent = SteadyClock::now() - last_received_ >= inproc_look_interval;
   if (dealer_.is_open() && silent && !dealer_.can_send()) on_disconnected();
 }
@@ -271,14 +283,20 @@ void Connection::deliver(std::vector<zmq::message_t>&& frames) {
   }
   broken_in_a_row_ = 0;
   const std::uint64_t id = message->reply().id();
-  if (auto error = message->error()) return answer(id, refuse(std::move(*error)));
+  Outcome<ReplyMessage> reply = std::move(*message);
+  if (auto error = reply->error()) reply = refuse(std::move(*error));
   Request& request = requests_.find(id)->second;
-  if (request.kind != OutgoingRequest::Kind::stream) return answer(id, std::move(*message));
-  if (request.has_timer) loop_->cancel(request.timer);
-  request.has_timer = false;
-  // The handler may forget its own request: it is out of the table while it runs.
+  if (request.kind == OutgoingRequest::Kind::stream)
+    return answer_stream(request, std::move(reply));
+  answer(id, std::move(reply));
+}
+
+void Connection::answer_stream(Request& request, Outcome<ReplyMessage> reply) {
+  const std::uint64_t id = request.id;
+  if (std::exchange(request.has_timer, false)) loop_.cancel(request.timer);
+  // The handler may forget its own request, so it is out of the table while it runs.
   auto handler = std::move(request.handler);
-  handler({std::move(*message), request.sends});
+  handler({std::move(reply), request.sends, false});
   if (const auto at = requests_.find(id); at != requests_.end())
     at->second.handler = std::move(handler);
 }
@@ -293,17 +311,26 @@ void Connection::pump_sends() {
       if (state == SendState::broken) {
         // Told in the next turn: no handler runs inside submit().
         connected_ = false;
-        loop_->at(SteadyClock::now(), [this] { on_disconnected(); });
+        loop_.at(SteadyClock::now(), [this] { on_disconnected(); });
         return;
       }
-      if (at->second.kind == OutgoingRequest::Kind::one_way) requests_.erase(at);
+      if (at->second.kind == OutgoingRequest::Kind::one_way) on_one_way_sent(id);
     }
     unsent_.pop_front();
   }
   if (dealer_.is_open())
-    loop_->set_events(
+    loop_.set_events(
         dealer_.handle(),
         static_cast<short>(connected_ && !unsent_.empty() ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN));
+}
+
+void Connection::on_one_way_sent(std::uint64_t id) {
+  const auto at = requests_.find(id);
+  if (!at->second.handler) {
+    requests_.erase(at);
+    return;
+  }
+  loop_.at(SteadyClock::now(), [this, id] { answer(id, ReplyMessage()); });
 }
 
 // The frames are copied by reference: a repetition sends the same bytes.
@@ -340,7 +367,7 @@ void Connection::on_deadline(std::uint64_t id) {
 void Connection::answer(std::uint64_t id, Outcome<ReplyMessage> reply, bool broken) {
   auto request = requests_.extract(id);
   if (request.empty()) return;
-  if (request.mapped().has_timer) loop_->cancel(request.mapped().timer);
+  if (request.mapped().has_timer) loop_.cancel(request.mapped().timer);
   request.mapped().handler({std::move(reply), request.mapped().sends, broken});
 }
 

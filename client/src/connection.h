@@ -58,9 +58,10 @@ struct OutgoingRequest {
   enum class Kind {
     repeatable,  // sent again after a reconnect
     once,        // may be sent once only: fails when the connection breaks under it
-    stream,      // has many answers; is told when the connection breaks; no deadline once it was
-                 // answered
-    one_way,     // has no answer; forgotten when sent
+    stream,   // has many answers, of which no one ends it: the handler forgets it. No deadline once
+              // it was answered
+    one_way,  // has no answer: done when sent. A handler, if there is one, hears of that with an
+              // empty reply
   };
   Kind kind = Kind::repeatable;
   TimePoint deadline;
@@ -74,12 +75,11 @@ class Connection {
   explicit Connection(ClientOptions options);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
-  ~Connection();
 
   // Any thread.
   const ClientOptions& options() const { return options_; }
   std::uint64_t fresh_id() { return next_id_.fetch_add(1, std::memory_order_relaxed); }
-  void post(Loop::Task task) { loop_->post(std::move(task)); }
+  void post(Loop::Task task) { loop_.post(std::move(task)); }
   // Sends what `encode` makes and waits for the answer; overloaded and shutting_down are tried
   // again until the client's timeout unless `kind` is once.
   Outcome<ReplyMessage> call(const std::function<zmq::message_t(std::uint64_t id)>& encode,
@@ -88,7 +88,7 @@ class Connection {
   std::uint64_t replies_dropped() const { return replies_dropped_.load(std::memory_order_relaxed); }
 
   // The loop's thread.
-  Loop& loop() { return *loop_; }
+  Loop& loop() { return loop_; }
   const Context& context() const { return context_; }
   Random& random() { return random_; }
   void submit(OutgoingRequest request);
@@ -101,7 +101,6 @@ class Connection {
   struct Request : OutgoingRequest {
     std::uint32_t sends = 0;
     bool in_flight = false;  // sent over the present connection
-    bool answered = false;   // streams: at least once
     bool has_timer = false;
     Loop::TimerId timer;
   };
@@ -120,6 +119,8 @@ class Connection {
   SendState send(Request& request);
   void on_deadline(std::uint64_t id);
   void answer(std::uint64_t id, Outcome<ReplyMessage> reply, bool broken = false);
+  void answer_stream(Request& request, Outcome<ReplyMessage> reply);
+  void on_one_way_sent(std::uint64_t id);
   bool is_inproc() const { return options_.endpoint.starts_with("inproc://"); }
 
   const ClientOptions options_;
@@ -137,7 +138,7 @@ class Connection {
   std::deque<std::uint64_t> unsent_;
   Random random_;
 
-  std::unique_ptr<Loop> loop_;  // last: the thread ends before what it uses
+  Loop loop_;  // last: the thread ends before what it uses
 };
 
 }  // namespace millrace::detail

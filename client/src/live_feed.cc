@@ -233,8 +233,8 @@ void LiveFeed::on_fetched(std::uint32_t i, Answer answer) {
       answer.reply->data().empty())
     return repair_later(i);  // known to be there, but not answered yet
   slot.known_end = std::max(slot.known_end, fetched->end_offset());
+  close_gap(i, fetched->next_offset());  // told before its events can be seen
   deliver(i, fetched->next_offset(), std::move(answer.reply->data()));
-  close_gap(i, slot.next_offset);
   deliver_held(i);
 }
 

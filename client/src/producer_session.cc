@@ -26,6 +26,17 @@ bool can_try_again(Errc code) {
   }
 }
 
+BatchFate::Acked acked_of(const wire::Produced& produced, std::uint32_t event_count) {
+  BatchFate::Acked acked;
+  acked.ack =
+      static_cast<AckLevel>(std::min<std::uint8_t>(static_cast<std::uint8_t>(produced.ack()), 2));
+  acked.append_time_ns = produced.append_time();
+  // An answer whose range is not this batch's names no offset of its events.
+  if (produced.end_offset() - produced.base_offset() == event_count)
+    acked.base_offset = produced.base_offset();
+  return acked;
+}
+
 }  // namespace
 
 void ProducerSession::pump() {
@@ -53,12 +64,18 @@ void ProducerSession::admit(std::unique_ptr<DraftBatch> draft) {
   batch.event_bytes = draft->event_bytes;
   batch.deadline = draft->deadline;
   batch.sequence = next_sequence_;
-  batch.bytes =
-      core_.sealer().seal(draft->body, {core_.options().producer_id, epoch_, next_sequence_});
+  batch.bytes = core_.sealer().seal(draft->body, place_at(next_sequence_));
   next_sequence_ += event_count;
   core_.recycle(std::move(draft));
   in_flight_.push_back(std::move(batch));
   transmit(in_flight_.back());
+}
+
+// Without acks nothing is sent twice, so there is nothing to number: and one lost batch does not
+// stop those behind it.
+SessionPlace ProducerSession::place_at(std::uint64_t sequence) const {
+  if (core_.options().ack == AckLevel::none) return {};
+  return {core_.options().producer_id, epoch_, sequence};
 }
 
 void ProducerSession::transmit(SentBatch& batch) {
@@ -71,6 +88,7 @@ void ProducerSession::transmit(SentBatch& batch) {
   request.control = encode_produce(request.id, core_.topic().key, partition_, core_.options().ack);
   request.data.copy(batch.bytes);
   request.has_data = true;
+  if (core_.options().ack == AckLevel::none) request.kind = OutgoingRequest::Kind::one_way;
   request.deadline = batch.deadline;
   request.handler = [core = core_.shared_from_this(), partition = partition_,
                      serial = batch.serial](Answer answer) {
@@ -91,8 +109,10 @@ void ProducerSession::on_answer(std::uint64_t serial, Answer answer) {
     const bool unanswered = answer.reply.error().origin == Origin::client && answer.sends > 0;
     at->maybe_stored = at->maybe_stored || unanswered || answer.sends > 1;
     on_refused(i, std::move(answer.reply.error()));
+  } else if (core_.options().ack == AckLevel::none) {
+    on_acked(i, {std::nullopt, 0, AckLevel::none});
   } else if (const wire::Produced* produced = answer.reply->reply().body_as_Produced()) {
-    on_acked(i, *produced);
+    on_acked(i, acked_of(*produced, at->event_count));
   } else {
     at->maybe_stored = true;
     fail_from(i, unexpected_reply("produce").error());
@@ -100,31 +120,19 @@ void ProducerSession::on_answer(std::uint64_t serial, Answer answer) {
   pump();
 }
 
-void ProducerSession::on_acked(std::size_t i, const wire::Produced& produced) {
-  SentBatch batch = std::move(in_flight_[i]);
+void ProducerSession::on_acked(std::size_t i, BatchFate::Acked acked) {
+  const SentBatch batch = std::move(in_flight_[i]);
   in_flight_.erase(in_flight_.begin() + static_cast<std::ptrdiff_t>(i));
   pause_ = milliseconds{0};
-  BatchFate::Acked acked;
-  acked.ack =
-      static_cast<AckLevel>(std::min<std::uint8_t>(static_cast<std::uint8_t>(produced.ack()), 2));
-  acked.append_time_ns = produced.append_time();
-  if (produced.end_offset() - produced.base_offset() == batch.event_count)
-    acked.base_offset = produced.base_offset();
   core_.decide({batch.fate, batch.serial, batch.event_count, batch.event_bytes}, acked);
   raise_epoch_if_due();
 }
 
 void ProducerSession::on_refused(std::size_t i, ClientError error) {
   const Errc code = code_of(error);
+  // Stored, so long ago that its offset is forgotten.
+  if (code == Errc::sequence_expired) return on_acked(i, {std::nullopt, 0, core_.options().ack});
   SentBatch& batch = in_flight_[i];
-  if (code == Errc::sequence_expired) {
-    // Stored, so long ago that its offset is forgotten.
-    const ProducerCore::Decided stored{batch.fate, batch.serial, batch.event_count,
-                                       batch.event_bytes};
-    in_flight_.erase(in_flight_.begin() + static_cast<std::ptrdiff_t>(i));
-    core_.decide(stored, BatchFate::Acked{std::nullopt, 0, core_.options().ack});
-    return raise_epoch_if_due();
-  }
   if (error.origin == Origin::broker && can_try_again(code)) {
     const bool session_lost = code == Errc::out_of_order || code == Errc::unknown_producer;
     if (code == Errc::timed_out) batch.maybe_stored = true;
@@ -181,8 +189,7 @@ void ProducerSession::start_over() {
     batch.maybe_stored =
         false;  // nothing behind a gap was stored, and the new epoch fences what is on its way
     batch.sequence = next_sequence_;
-    batch.bytes =
-        BatchSealer::reseal(batch.bytes, {core_.options().producer_id, epoch_, next_sequence_});
+    batch.bytes = BatchSealer::reseal(batch.bytes, place_at(next_sequence_));
     next_sequence_ += batch.event_count;
   }
 }

@@ -54,9 +54,10 @@ class ProducerSession {
 
   bool blocked() const { return paused_ || raising_; }
   void admit(std::unique_ptr<DraftBatch> draft);
+  SessionPlace place_at(std::uint64_t sequence) const;
   void transmit(SentBatch& batch);
   void on_answer(std::uint64_t serial, Answer answer);
-  void on_acked(std::size_t i, const wire::Produced& produced);
+  void on_acked(std::size_t i, BatchFate::Acked acked);
   void on_refused(std::size_t i, ClientError error);
   void pause();
   void on_pause_over();

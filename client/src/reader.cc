@@ -24,9 +24,9 @@ class ReaderCore {
              ReaderOptions options)
       : client_(client),
         reader_(topic.key.name, options.batch_bytes_max),
-        credit_bytes_(std::max(options.credit_bytes, credit_bytes_min(topic))),
-        grant_bytes_(std::min(credit_bytes_ / 4, credit_bytes_ - topic.batch_bytes_max)),
-        feed_(std::make_shared<ReaderFeed>(*client.connection(), topic, starts, credit_bytes_)) {
+        grant_bytes_(options.credit_bytes / 4),
+        feed_(std::make_shared<ReaderFeed>(*client.connection(), topic, starts,
+                                           options.credit_bytes)) {
     for (const FeedStart& start : starts)
       cursors_.push_back({start.partition, start.begin, start.end});
     used_bytes_.resize(starts.size());
@@ -72,11 +72,6 @@ class ReaderCore {
   }
 
  private:
-  // A subscription must have room for the topic's largest batch even while used bytes wait to be
-  // granted.
-  static std::uint32_t credit_bytes_min(const Topic& topic) {
-    return topic.batch_bytes_max + topic.batch_bytes_max / 2;
-  }
   bool all_finished() const {
     return std::all_of(cursors_.begin(), cursors_.end(),
                        [](const ReadCursor& c) { return c.finished(); });
@@ -99,8 +94,7 @@ class ReaderCore {
   std::uint32_t current_ = UINT32_MAX;   // slot of the message that is being shown
   std::size_t message_bytes_ = 0;
   BatchReader reader_;
-  const std::uint32_t credit_bytes_;
-  const std::uint32_t grant_bytes_;
+  const std::uint32_t grant_bytes_;  // credit is given back in steps of this
   std::shared_ptr<ReaderFeed> feed_;
 };
 

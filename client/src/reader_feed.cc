@@ -92,6 +92,14 @@ void ReaderFeed::on_pushed(std::uint32_t i, const wire::Pushed& pushed,
 
 void ReaderFeed::on_error(std::uint32_t i, ClientError error, bool broken) {
   Slot& slot = slots_[i];
+  if (code_of(error) == Errc::corrupt && error.origin == Origin::broker) {
+    // The push goes on behind the damage by itself.
+    slot.next_offset = std::max(error.range_end, slot.next_offset);
+    report(i, std::move(error));
+    if (slot.next_offset >= slot.end) unsubscribe(slot);
+    return;
+  }
+  connection_.forget(slot.request_id);
   slot.subscription = 0;
   // A break is no error yet: the new subscription waits for a broker as long as the client's
   // timeout.
@@ -103,11 +111,6 @@ void ReaderFeed::on_error(std::uint32_t i, ClientError error, bool broken) {
       return subscribe(i);
     case Errc::overloaded:
     case Errc::shutting_down: return subscribe_later(i);
-    case Errc::corrupt:
-      // The range names the damage; an answer that names none must not hold the reader in place.
-      slot.next_offset = std::max(error.range_end, slot.next_offset + 1);
-      report(i, std::move(error));
-      return subscribe(i);
     case Errc::offset_out_of_range:
       slot.next_offset = std::clamp(slot.next_offset, error.range_begin,
                                     std::max(error.range_begin, error.range_end));

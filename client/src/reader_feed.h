@@ -3,7 +3,8 @@
 //
 //   subscribe -> Subscribed -> Pushed ... -> inbox          credit comes back from the user's side
 //   by grant()
-//                           -> error      -> inbox, then subscribe again behind it
+//                           -> corrupt    -> inbox; the push goes on behind it
+//                           -> error      -> inbox; subscribe again where that can help
 //                           -> break      -> subscribe again at the next offset
 //
 // Owner: the reader's core and requests on their way; it does not own the connection. Thread: the

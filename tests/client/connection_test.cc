@@ -1,0 +1,162 @@
+#include "client/src/connection.h"
+
+#include "client/src/live_endpoint.h"
+#include "millrace/admin.h"
+#include "tests/support/fake_broker.h"
+
+#include <catch2/catch.hpp>
+
+#include <thread>
+
+using namespace millrace;
+using namespace std::chrono_literals;
+using test::FakeAnswer;
+using test::FakeBroker;
+using test::FakeRequest;
+
+namespace {
+
+Client connect(const std::string& endpoint, std::chrono::milliseconds timeout = 20s) {
+  ClientOptions options;
+  options.endpoint = endpoint;
+  options.timeout = timeout;
+  options.reconnect_min = 5ms;
+  options.reconnect_max = 50ms;
+  auto client = Client::connect(options);
+  REQUIRE(client.has_value());
+  return *client;
+}
+
+}  // namespace
+
+TEST_CASE("endpoints and options that cannot be are refused at once") {
+  for (const char* endpoint :
+       {"", "localhost:7711", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "http://x:1",
+        "inproc://no-context", "udp://127.0.0.1:1"}) {
+    INFO(endpoint);
+    ClientOptions options;
+    options.endpoint = endpoint;
+    const auto client = Client::connect(options);
+    REQUIRE_FALSE(client.has_value());
+    CHECK(client.error().name == "bad_config");
+    CHECK(client.error().origin == Origin::client);
+  }
+  ClientOptions options;
+  options.timeout = 0ms;
+  CHECK(Client::connect(options).error().name == "bad_config");
+}
+
+TEST_CASE("a ping is answered with what the broker is") {
+  FakeBroker broker;
+  const auto info = connect(broker.endpoint()).ping();
+  REQUIRE(info.has_value());
+  CHECK(info->version == "fake");
+  CHECK(info->live_endpoint == broker.live_endpoint());
+}
+
+TEST_CASE("nobody at the endpoint: a request fails as not sent after the timeout") {
+  std::string endpoint;
+  {
+    FakeBroker broker;
+    endpoint = broker.endpoint();
+  }
+  Client client = connect(endpoint, 200ms);
+  const auto info = client.ping();
+  REQUIRE_FALSE(info.has_value());
+  CHECK(info.error().name == "disconnected");
+  CHECK(info.error().can_retry);
+}
+
+TEST_CASE("a request without an answer fails as unknown after the timeout") {
+  FakeBroker broker;
+  broker.set_script([](const FakeRequest&) { return FakeAnswer{FakeAnswer::Kind::ignore, {}}; });
+  const auto info = connect(broker.endpoint(), 200ms).ping();
+  REQUIRE_FALSE(info.has_value());
+  CHECK(info.error().name == "timed_out");
+}
+
+TEST_CASE("a reply that does not verify is dropped and counted, and the request goes on waiting") {
+  FakeBroker broker;
+  broker.set_script([](const FakeRequest&) { return FakeAnswer{FakeAnswer::Kind::garbage, {}}; });
+  Client client = connect(broker.endpoint(), 200ms);
+  const auto info = client.ping();
+  REQUIRE_FALSE(info.has_value());
+  CHECK(info.error().name == "timed_out");
+  CHECK(client.connection()->replies_dropped() == 1);
+}
+
+TEST_CASE("a client finds a broker that starts after it") {
+  FakeBroker broker;
+  broker.stop();
+  Client client = connect(broker.endpoint());
+  std::thread late([&] { broker.start(); });
+  CHECK(client.ping().has_value());
+  late.join();
+}
+
+TEST_CASE("a read in flight when the connection breaks is asked again") {
+  FakeBroker broker;
+  broker.set_script([seen = 0](const FakeRequest&) mutable {
+    return FakeAnswer{seen++ == 0 ? FakeAnswer::Kind::ignore : FakeAnswer::Kind::normal, {}};
+  });
+  Client client = connect(broker.endpoint());
+  std::thread breaker([&] {
+    while (broker.requests().empty()) std::this_thread::yield();
+    broker.restart();
+  });
+  CHECK(client.ping().has_value());
+  breaker.join();
+  CHECK(broker.requests().size() == 2);
+}
+
+TEST_CASE("a create in flight when the connection breaks is not asked again") {
+  FakeBroker broker;
+  broker.set_script([](const FakeRequest&) { return FakeAnswer{FakeAnswer::Kind::ignore, {}}; });
+  Client client = connect(broker.endpoint());
+  std::thread breaker([&] {
+    while (broker.requests().empty()) std::this_thread::yield();
+    broker.restart();
+  });
+  const auto created = Admin(client).create_topic("orders");
+  breaker.join();
+  REQUIRE_FALSE(created.has_value());
+  CHECK(created.error().name == "timed_out");
+  CHECK(broker.requests().size() == 1);
+}
+
+TEST_CASE("a busy broker is asked again after a pause") {
+  FakeBroker broker;
+  broker.set_script([seen = 0](const FakeRequest&) mutable {
+    if (seen++ < 3) return FakeAnswer{FakeAnswer::Kind::refuse, Error(Errc::overloaded, "busy")};
+    return FakeAnswer{};
+  });
+  CHECK(connect(broker.endpoint()).ping().has_value());
+  CHECK(broker.requests().size() == 4);
+}
+
+TEST_CASE("a broker's error keeps its number, name, text and range") {
+  FakeBroker broker;
+  broker.set_script([](const FakeRequest&) {
+    Error error(Errc::offset_out_of_range, "offset 5 was removed");
+    error.range_begin = 10;
+    error.range_end = 20;
+    return FakeAnswer{FakeAnswer::Kind::refuse, error};
+  });
+  const auto info = connect(broker.endpoint()).ping();
+  REQUIRE_FALSE(info.has_value());
+  CHECK(info.error().code == 25);
+  CHECK(info.error().origin == Origin::broker);
+  CHECK(info.error().range_begin == 10);
+  CHECK(info.error().range_end == 20);
+  CHECK(info.error().to_string() == "offset_out_of_range (broker): offset 5 was removed");
+}
+
+TEST_CASE("the live feed is at the host that was dialled when the broker bound all addresses") {
+  using detail::reachable_live_endpoint;
+  CHECK(reachable_live_endpoint("tcp://0.0.0.0:7712", "tcp://db1:7711") == "tcp://db1:7712");
+  CHECK(reachable_live_endpoint("tcp://*:7712", "tcp://[::1]:7711") == "tcp://[::1]:7712");
+  CHECK(reachable_live_endpoint("tcp://[::]:7712", "tcp://10.0.0.1:7711") == "tcp://10.0.0.1:7712");
+  CHECK(reachable_live_endpoint("tcp://127.0.0.1:7712", "tcp://127.0.0.1:7711") ==
+        "tcp://127.0.0.1:7712");
+  CHECK(reachable_live_endpoint("inproc://live", "inproc://requests") == "inproc://live");
+}

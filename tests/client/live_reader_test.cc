@@ -1,0 +1,163 @@
+#include "millrace/reader.h"
+#include "tests/support/batch_maker.h"
+#include "tests/support/fake_broker.h"
+
+#include <catch2/catch.hpp>
+
+#include <thread>
+
+using namespace millrace;
+using namespace std::chrono_literals;
+using test::FakeAnswer;
+using test::FakeBroker;
+using test::FakeRequest;
+using test::make_batch;
+
+namespace {
+
+using Feed = FakeBroker::Feed;
+
+Client connect(const FakeBroker& broker) {
+  ClientOptions options;
+  options.endpoint = broker.endpoint();
+  options.timeout = 20s;
+  options.reconnect_min = 5ms;
+  options.reconnect_max = 50ms;
+  auto client = Client::connect(options);
+  REQUIRE(client.has_value());
+  return *client;
+}
+
+LiveReader live_reader_of(const FakeBroker& broker, ReaderOptions options = {}) {
+  auto reader = LiveReader::open(connect(broker), "orders", options);
+  REQUIRE(reader.has_value());
+  return std::move(*reader);
+}
+
+void append_numbers(FakeBroker& broker, int begin, int end, Feed feed) {
+  for (int i = begin; i < end; ++i) broker.append(0, make_batch(std::to_string(i)), feed);
+}
+
+std::vector<std::string> numbers(int begin, int end) {
+  std::vector<std::string> out;
+  for (int i = begin; i < end; ++i) out.push_back(std::to_string(i));
+  return out;
+}
+
+std::vector<std::string> read(LiveReader& reader, std::size_t count) {
+  std::vector<std::string> out;
+  while (out.size() < count) {
+    const auto batch = reader.next(10s);
+    REQUIRE(batch.has_value());
+    for (const EventView& event : batch->events) out.emplace_back(event.payload);
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("what is published after the reader was opened is seen, and nothing from before") {
+  FakeBroker broker;
+  append_numbers(broker, 0, 5, Feed::publish);
+  LiveReader reader = live_reader_of(broker);
+  append_numbers(broker, 5, 25, Feed::publish);
+  CHECK(read(reader, 20) == numbers(5, 25));
+}
+
+TEST_CASE("what the feed dropped in the middle is fetched and comes in its place") {
+  FakeBroker broker;
+  LiveReader reader = live_reader_of(broker);
+  append_numbers(broker, 0, 3, Feed::publish);
+  CHECK(read(reader, 3) == numbers(0, 3));
+  (void)reader.take_gaps();
+  append_numbers(broker, 3, 7, Feed::silent);
+  append_numbers(broker, 7, 9, Feed::publish);
+  CHECK(read(reader, 6) == numbers(3, 9));
+  const auto gaps = reader.take_gaps();
+  REQUIRE(gaps.size() == 1);
+  CHECK(gaps[0].begin == 3);
+  CHECK(gaps[0].end == 7);
+  CHECK(gaps[0].repaired);
+  CHECK(reader.take_gaps().empty());
+}
+
+TEST_CASE("a dropped last message is found though nothing follows it") {
+  FakeBroker broker;
+  LiveReader reader = live_reader_of(broker);
+  append_numbers(broker, 0, 4, Feed::silent);
+  CHECK(read(reader, 4) == numbers(0, 4));
+  const auto gaps = reader.take_gaps();
+  REQUIRE_FALSE(gaps.empty());
+  CHECK(gaps.front().begin == 0);
+  CHECK(gaps.back().end == 4);
+}
+
+TEST_CASE("what retention removed before the repair is reported, and reading goes on") {
+  FakeBroker broker;
+  LiveReader reader = live_reader_of(broker);
+  append_numbers(broker, 0, 6, Feed::silent);
+  broker.trim(0, 4);
+  append_numbers(broker, 6, 8, Feed::publish);
+  std::vector<std::string> seen;
+  bool reported = false;
+  while (seen.size() < 4) {
+    const auto batch = reader.next(10s);
+    if (!batch) {
+      CHECK(batch.error().name == "offset_out_of_range");
+      CHECK(batch.error().range_begin == 4);
+      reported = true;
+      continue;
+    }
+    for (const EventView& event : batch->events) seen.emplace_back(event.payload);
+  }
+  CHECK(reported);
+  CHECK(seen == numbers(4, 8));
+  const auto gaps = reader.take_gaps();
+  REQUIRE_FALSE(gaps.empty());
+  CHECK(gaps[0].begin == 0);
+  CHECK(gaps[0].end == 4);
+  CHECK_FALSE(gaps[0].repaired);
+}
+
+TEST_CASE("events of the time when the broker was away are repaired after it is back") {
+  FakeBroker broker;
+  LiveReader reader = live_reader_of(broker);
+  append_numbers(broker, 0, 2, Feed::publish);
+  CHECK(read(reader, 2) == numbers(0, 2));
+  broker.stop();
+  append_numbers(broker, 2, 6, Feed::silent);
+  broker.start();
+  CHECK(read(reader, 4) == numbers(2, 6));
+}
+
+TEST_CASE("a user who does not take what comes loses nothing and costs bounded memory") {
+  FakeBroker broker;
+  ReaderOptions options;
+  options.credit_bytes = 64 * 1024;
+  LiveReader reader = live_reader_of(broker, options);
+  for (int i = 0; i < 50; ++i)
+    broker.append(0, test::make_batch_of_bytes(16 * 1024), Feed::publish);
+  std::uint64_t next = 0;
+  while (next < 50) {
+    const auto batch = reader.next(10s);
+    REQUIRE(batch.has_value());
+    for (const EventView& event : batch->events) CHECK(event.offset == next++);
+  }
+}
+
+TEST_CASE("every partition of the topic is followed") {
+  FakeBroker broker({"orders", 3});
+  LiveReader reader = live_reader_of(broker);
+  for (int i = 0; i < 30; ++i)
+    broker.append(static_cast<std::uint32_t>(i % 3), make_batch(std::to_string(i)), Feed::publish);
+  int next[3] = {0, 1, 2};
+  for (int seen = 0; seen < 30;) {
+    const auto batch = reader.next(10s);
+    REQUIRE(batch.has_value());
+    for (const EventView& event : batch->events) {
+      CHECK(event.payload == std::to_string(next[event.partition]));
+      next[event.partition] += 3;
+      ++seen;
+    }
+  }
+}
