@@ -98,6 +98,7 @@ void SegmentScan::walk() {
 void SegmentScan::end_of_batches() {
   searching_ = true;
   first_behind_.reset();
+  gap_is_dirty_ = false;
   search_at_ = at_ + 8;
   search_end_ = found_.file_end;
   if (!plan_.end_offset) {
@@ -106,11 +107,25 @@ void SegmentScan::end_of_batches() {
     const Position boundary{align_up(at_.value, block)};
     if (at_ >= window_.at && boundary <= window_.end() &&
         !all_zero(window_.bytes.subspan(at_ - window_.at, boundary - at_)))
-      found_.tail_is_dirty = true;
+      found_.tail_is_dirty = gap_is_dirty_ = true;
   }
   if (search_at_ < window_.at || search_at_ + batch_layout::header_bytes > window_.end())
     return read_window(search_at_, batch_layout::header_bytes);
   search();
+}
+
+// Whether what should have followed at at_ was durable once. `behind` was submitted when everything
+// below its durable_position was. If that is the end of the block of at_, only padding may lie
+// between, and the first commits of the torn tail are no proof:
+//
+//   | ..., last batch that counts | zeros | commit that arrived in part
+//                                 at_     durable_position
+bool SegmentScan::proves_damage(const FoundBatch& behind) const {
+  const std::uint64_t durable = behind.header.durable_position;
+  const std::uint64_t boundary = align_up(at_.value, block);
+  if (durable != boundary || boundary == at_.value) return durable > at_.value;
+  return gap_is_dirty_ ||
+         (behind.position.value == boundary && behind.header.base_offset > expect_.next_offset);
 }
 
 void SegmentScan::search() {
@@ -120,9 +135,7 @@ void SegmentScan::search() {
     if (plan_.end_offset) return resume_at(*behind);
     found_.tail_is_dirty = true;
     if (!first_behind_) first_behind_ = behind;
-    // This batch was submitted when everything below its durable_position was durable: so was the
-    // place at at_.
-    if (behind->header.durable_position > at_.value) return resume_at(*first_behind_);
+    if (proves_damage(*behind)) return resume_at(*first_behind_);
     search_at_ = behind->position + 8;
   }
   // Headers that straddle the window's end are found in the next window, which overlaps by a

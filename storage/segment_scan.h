@@ -61,6 +61,7 @@ class SegmentScan {
   void read_window(Position from, std::size_t bytes_min);
   void walk();
   void search();
+  bool proves_damage(const FoundBatch& behind) const;
   void end_of_batches();
   void resume_at(const FoundBatch& found);
   void close(Result<void> outcome);
@@ -82,6 +83,7 @@ class SegmentScan {
   Result<void> outcome_;
   // While looking for a batch behind a place that does not verify.
   bool searching_ = false;
+  bool gap_is_dirty_ = false;  // something lies between at_ and the end of its block
   Position search_at_, search_end_;
   std::optional<FoundBatch> first_behind_;
 };
