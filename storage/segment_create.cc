@@ -46,12 +46,14 @@ void SegmentCreate::step(IoResult io) {
       return disk_.rename(io_, prepared_path_,
                           join_path(directory_, segment_file_name(header_.base_offset)));
     case Stage::rename:
-      stage_ = Stage::sync_log_directory;
-      return disk_.sync_directory(io_, directory_);
-    case Stage::sync_log_directory:
+      // The pool forgets the file before the log is sure of it: a crash between may lose an empty
+      // segment, but never leaves one that the pool would give away again.
       stage_ = Stage::sync_pool_directory;
       return disk_.sync_directory(io_, pool_.directory());
-    case Stage::sync_pool_directory: return call_last(done_, made_);
+    case Stage::sync_pool_directory:
+      stage_ = Stage::sync_log_directory;
+      return disk_.sync_directory(io_, directory_);
+    case Stage::sync_log_directory: return call_last(done_, made_);
     case Stage::close_failed:
     case Stage::idle: break;
   }
