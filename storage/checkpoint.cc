@@ -30,6 +30,7 @@ void CheckpointFile::load(TopicId topic, PartitionIndex partition, Loaded done) 
   partition_ = partition;
   loaded_ = std::move(done);
   best_.reset();
+  load_error_ = {};
   generation_ = 0;
   stage_ = Stage::load_open;
   disk_.open(io_, join_path(directory_, checkpoint_file_name), OpenMode::read,
@@ -78,9 +79,21 @@ void CheckpointFile::step_load(IoResult io) {
       }
       if (++slot_ < 2) return read_slot(first_read_bytes);
       slab_ = {};
+      if (best_ && !best_->clean) {
+        // A killed process may have left it in a cache, and what it says will be told to consumers.
+        stage_ = Stage::load_sync;
+        return disk_.sync_data(io_, file_);
+      }
       stage_ = Stage::load_close;
       return disk_.close(io_, file_);
-    case Stage::load_close: stage_ = Stage::idle; return call_last(loaded_, std::move(best_));
+    case Stage::load_sync:
+      if (!io) load_error_ = io.error();
+      stage_ = Stage::load_close;
+      return disk_.close(io_, file_);
+    case Stage::load_close:
+      stage_ = Stage::idle;
+      if (load_error_.code != Errc::ok) return call_last(loaded_, fail(std::move(load_error_)));
+      return call_last(loaded_, std::move(best_));
     default: break;
   }
   UNREACHABLE("a checkpoint completed an I/O it never started");

@@ -43,6 +43,7 @@ class CheckpointFile {
     idle,
     load_open,
     load_read,
+    load_sync,
     load_close,
     write_open,
     write_create,
@@ -62,6 +63,7 @@ class CheckpointFile {
   TopicId topic_;
   PartitionIndex partition_ = 0;
   std::optional<Checkpoint> best_;
+  Error load_error_;
   bool created_ = false;
   std::size_t write_bytes_ = 0;
   Result<void> outcome_;

@@ -15,7 +15,12 @@ namespace millrace {
 
 namespace {
 constexpr std::uint64_t block = Disk::direct_alignment;
+
+std::string_view parent_path(std::string_view path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string_view::npos ? "." : path.substr(0, slash);
 }
+}  // namespace
 
 Recovery::Recovery(LogEnvironment environment, const LogIdentity& identity,
                    const LogOptions& options, CheckpointFile& checkpoint, Done done)
@@ -44,7 +49,21 @@ void Recovery::step(IoResult io) {
       return disk.list(io_, identity_.directory, entries_);
     case Stage::list:
       if (!io) return finish(fail(io.error()));
+      // A log without a segment may be one whose directory was made a moment ago: its name must be
+      // durable before anything in it is acked.
+      if (std::none_of(entries_.begin(), entries_.end(), [](const DirectoryEntry& entry) {
+            return parse_segment_file_name(entry.name).has_value();
+          })) {
+        stage_ = Stage::sync_parent;
+        return disk.sync_directory(io_, parent_path(identity_.directory));
+      }
       return on_listed();
+    case Stage::sync_parent:
+      if (!io) return finish(fail(io.error()));
+      return on_listed();
+    case Stage::sync_names:
+      if (!io) return finish(fail(io.error()));
+      return next_header();
     case Stage::open_header:
       if (!io) return set_aside(io.error().text);
       file_ = FileId{static_cast<std::int32_t>(*io)};
@@ -79,6 +98,13 @@ void Recovery::step(IoResult io) {
     case Stage::open_active:
       if (!io) return finish(fail(io.error()));
       log_.active_file = FileId{static_cast<std::int32_t>(*io)};
+      if (was_closed() && !last_found_.tail_is_dirty) return finish({});
+      // What was read may be in a cache only, when it was the process that died. It is durable
+      // before anybody is told of it, and before anything is written because of it.
+      stage_ = Stage::sync_active;
+      return disk.sync_data(io_, log_.active_file);
+    case Stage::sync_active:
+      if (!io) return finish(fail(io.error()));
       if (!last_found_.tail_is_dirty) return finish({});
       diag::warn(
           "log",
@@ -125,7 +151,11 @@ void Recovery::on_listed() {
   checkpoint_file_.load(identity_.topic_id, identity_.partition, [this](auto loaded) {
     if (!loaded) return finish(fail(loaded.error()));
     checkpoint_ = std::move(*loaded);
-    next_header();
+    if (was_closed()) return next_header();
+    // A killed process may have left names that a loss of power would take back, after they were
+    // relied on.
+    stage_ = Stage::sync_names;
+    environment_.disk.sync_directory(io_, identity_.directory);
   });
 }
 

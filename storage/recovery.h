@@ -62,12 +62,15 @@ class Recovery {
   void finish(Result<void> outcome);
   void note_damage(const Segment& segment, const std::vector<SegmentScan::Damage>& damage);
   void refuse(std::string reason);
+  bool was_closed() const { return checkpoint_ && checkpoint_->clean; }
   std::string path_of(std::string_view name) const;
 
   enum class Stage {
     idle,
     make_directory,
     list,
+    sync_parent,
+    sync_names,
     open_header,
     header_size,
     read_header,
@@ -76,6 +79,7 @@ class Recovery {
     move_aside,
     sync_aside,
     open_active,
+    sync_active,
     read_tail,
     write_tail,
     set_length,

@@ -36,6 +36,12 @@ void SegmentPool::on_step(IoResult result) {
     case Stage::make:
       if (!result && result.error().code != Errc::already_exists)
         return finish(fail(result.error()));
+      // A name that a killed process left behind may come back after a loss of power: the list is
+      // of what is durable.
+      stage_ = Stage::sync;
+      return disk_.sync_directory(io_, directory_);
+    case Stage::sync:
+      if (!result) return finish(fail(result.error()));
       stage_ = Stage::list;
       return disk_.list(io_, directory_, entries_);
     case Stage::list:

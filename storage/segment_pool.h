@@ -52,7 +52,7 @@ class SegmentPool {
   std::uint64_t bytes_ = 0;
   std::uint64_t next_name_ = 1;
   std::vector<Pooled> files_;
-  enum class Stage { idle, make, list, open, size, close } stage_ = Stage::idle;
+  enum class Stage { idle, make, sync, list, open, size, close } stage_ = Stage::idle;
   Completion io_;
   std::vector<DirectoryEntry> entries_;
   std::size_t at_entry_ = 0;
