@@ -1,12 +1,12 @@
 #include "storage/format/batch.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "storage/base/crc32c.h"
 #include "tests/support/batch_maker.h"
 
 #include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cstring>
 
 using namespace millrace;
 using test::Bytes;
@@ -90,7 +90,8 @@ TEST_CASE("a sealed header has exactly the documented bytes") {
   const Bytes sixteen_zeros(16);
   const std::uint32_t seed = naive_crc(sixteen_zeros);
   REQUIRE(load_le<std::uint32_t>(batch.data() + 88) == (naive_crc(as_bytes("12345678")) ^ seed));
-  REQUIRE(load_le<std::uint32_t>(batch.data() + 92) == (naive_crc(ByteView(batch).first(92)) ^ seed));
+  REQUIRE(load_le<std::uint32_t>(batch.data() + 92) ==
+          (naive_crc(ByteView(batch).first(92)) ^ seed));
 }
 
 TEST_CASE("a stamped header has its place where the page says") {
@@ -137,7 +138,8 @@ TEST_CASE("every flipped bit of a batch is refused") {
     for (std::size_t at = 0; at < batch.size(); ++at) {
       for (unsigned bit = 0; bit < 8; ++bit) {
         INFO("byte " << at << " bit " << bit);
-        REQUIRE_FALSE(BatchView::parse(test::flipped(batch, at, static_cast<std::uint8_t>(1u << bit))));
+        REQUIRE_FALSE(
+            BatchView::parse(test::flipped(batch, at, static_cast<std::uint8_t>(1u << bit))));
       }
     }
   }
@@ -171,12 +173,14 @@ TEST_CASE("ST-03 a batch of another place does not verify there") {
   moved = batch;
   store_le(moved.data() + layout::segment_id_at, std::uint64_t{0x1122334455667789});
   REQUIRE_FALSE(BatchView::parse(moved));
-  // A body is bound to its place too: another batch's header over it is refused, same payload length or not.
+  // A body is bound to its place too: another batch's header over it is refused, same payload
+  // length or not.
   auto other_place = sample_place();
   other_place.base_offset = Offset{1001};
   const Bytes other = stamped(test::make_batch("payload"), other_place);
   moved = other;
-  std::memcpy(moved.data() + layout::header_bytes, test::make_batch("pAyload").data() + layout::header_bytes,
+  std::memcpy(moved.data() + layout::header_bytes,
+              test::make_batch("pAyload").data() + layout::header_bytes,
               moved.size() - layout::header_bytes);
   REQUIRE_FALSE(BatchView::parse(moved));
 }

@@ -1,11 +1,11 @@
 #include "storage/format/segment_layout.h"
 
-#include <algorithm>
-
 #include "storage/base/crc32c.h"
 #include "tests/support/batch_maker.h"
 
 #include <catch2/catch.hpp>
+
+#include <algorithm>
 
 using namespace millrace;
 using test::Bytes;
@@ -60,7 +60,8 @@ TEST_CASE("a segment header has exactly the documented bytes") {
   REQUIRE(load_le<std::uint32_t>(block.data() + 88) == 0x51525354);
   REQUIRE(load_le<std::uint32_t>(block.data() + 92) == 9);
   REQUIRE(text.substr(96, 9) == "orders.v1");
-  REQUIRE(std::all_of(block.begin() + 105, block.begin() + 4092, [](std::byte b) { return b == std::byte{0}; }));
+  REQUIRE(std::all_of(block.begin() + 105, block.begin() + 4092,
+                      [](std::byte b) { return b == std::byte{0}; }));
   REQUIRE(load_le<std::uint32_t>(block.data() + 4092) == crc32c_table(ByteView(block).first(4092)));
 }
 
@@ -83,7 +84,8 @@ TEST_CASE("every flipped bit of a segment header is refused") {
   }
   for (std::size_t at = 0; at < 128; ++at) {
     for (unsigned bit = 0; bit < 8; ++bit) {
-      REQUIRE_FALSE(decode_segment_header(test::flipped(block, at, static_cast<std::uint8_t>(1u << bit))));
+      REQUIRE_FALSE(
+          decode_segment_header(test::flipped(block, at, static_cast<std::uint8_t>(1u << bit))));
     }
   }
 }

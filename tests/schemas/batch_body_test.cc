@@ -1,15 +1,15 @@
 #include "schemas/batch_body.h"
 
-#include <algorithm>
-#include <chrono>
-#include <cstring>
-#include <functional>
-
 #include "batch_generated.h"
 #include "storage/format/batch_layout.h"
 #include "tests/support/batch_maker.h"
 
 #include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <functional>
 
 using namespace millrace;
 using test::Bytes;
@@ -132,10 +132,12 @@ std::vector<FullEvent> random_full_events(Random& random) {
   const bool one_time = random.chance(1, 3);
   for (auto& e : events) {
     e.payload = std::string(as_text(test::random_bytes(random, random.below(70))));
-    if (with_keys && random.chance(2, 3)) e.key = std::string(as_text(test::random_bytes(random, random.below(20))));
+    if (with_keys && random.chance(2, 3))
+      e.key = std::string(as_text(test::random_bytes(random, random.below(20))));
     if (with_headers) {
       for (std::uint64_t n = random.below(3); n > 0; --n) {
-        encode_header("name" + std::to_string(n), test::random_bytes(random, random.below(9)), e.headers);
+        encode_header("name" + std::to_string(n), test::random_bytes(random, random.below(9)),
+                      e.headers);
       }
     }
     e.time = one_time ? 77 : static_cast<std::int64_t>(random.next());
@@ -228,7 +230,8 @@ TEST_CASE("a builder is used again after clear") {
 TEST_CASE("PR-13 a count that is not the columns' is refused") {
   Columns columns;
   REQUIRE(verdict(columns, 2) == "accepted");
-  for (const std::uint32_t count : {0u, 1u, 3u, 0xFFFFFFFFu}) REQUIRE(verdict(columns, count) != "accepted");
+  for (const std::uint32_t count : {0u, 1u, 3u, 0xFFFFFFFFu})
+    REQUIRE(verdict(columns, count) != "accepted");
 }
 
 TEST_CASE("PR-13 payload ends that fall, overlap, overshoot or stop short are refused") {
@@ -240,8 +243,8 @@ TEST_CASE("PR-13 payload ends that fall, overlap, overshoot or stop short are re
   REQUIRE(with({3, 9}) == "accepted");
   REQUIRE(with({8, 9}) == "accepted");
   REQUIRE(mentions(with({9, 3}), "event 1"));
-  REQUIRE(mentions(with({3, 7}), "event 1"));   // begins at 8, after its end
-  REQUIRE(mentions(with({3, 8}), "9 bytes"));   // a byte belongs to nobody
+  REQUIRE(mentions(with({3, 7}), "event 1"));  // begins at 8, after its end
+  REQUIRE(mentions(with({3, 8}), "9 bytes"));  // a byte belongs to nobody
   REQUIRE(mentions(with({3, 10}), "event 1"));
   REQUIRE(mentions(with({10, 9}), "event 0"));
   REQUIRE(mentions(with({3, 0xFFFFFFFF}), "event 1"));
@@ -330,7 +333,8 @@ TEST_CASE("PR-01 every truncation of a valid body is refused") {
 }
 
 TEST_CASE("PR-01 every single-byte change of a valid body is refused or read safely") {
-  const Bytes body = built({{"key", "payload", header_entry("n", "v"), 1}, {"k2", "second", {}, 2}, {"", "", {}, 3}});
+  const Bytes body = built(
+      {{"key", "payload", header_entry("n", "v"), 1}, {"k2", "second", {}, 2}, {"", "", {}, 3}});
   std::size_t refused = 0;
   for (std::size_t at = 0; at < body.size(); ++at) {
     for (unsigned value = 0; value < 256; ++value) {
@@ -379,7 +383,8 @@ TEST_CASE("F-9 a body of another file identifier is refused") {
 }
 
 TEST_CASE("PR-02 a body of the largest size is verified in bounded time") {
-  // Columns as wide as the limit allows: the work is one pass over the ends, however the offsets are shared.
+  // Columns as wide as the limit allows: the work is one pass over the ends, however the offsets
+  // are shared.
   flatbuffers::FlatBufferBuilder b(64 * MiB);
   const std::uint32_t count = batch_layout::event_count_limit;
   const std::vector<std::uint32_t> zeros(count, 0);

@@ -1,4 +1,10 @@
-// The golden samples of schemas/golden, which the plain Python encoder wrote, are read by our own readers.
+// The golden samples of schemas/golden, which the plain Python encoder wrote, are read by our own
+// readers.
+#include "reply_generated.h"
+#include "schemas/batch_body.h"
+#include "storage/format/batch.h"
+#include "wire_generated.h"
+
 #include <catch2/catch.hpp>
 
 #include <fstream>
@@ -6,17 +12,13 @@
 #include <string>
 #include <vector>
 
-#include "reply_generated.h"
-#include "schemas/batch_body.h"
-#include "storage/format/batch.h"
-#include "wire_generated.h"
-
 namespace millrace {
 namespace {
 
 constexpr std::int64_t sample_time = 1'788'264'000'000'000'000;  // 2026-09-01T12:00:00Z
 
-// Hex text with lines of comment; the vector's memory begins on an 8-byte boundary, as operator new gives it.
+// Hex text with lines of comment; the vector's memory begins on an 8-byte boundary, as operator new
+// gives it.
 std::vector<std::byte> sample(const std::string& name) {
   std::ifstream file(std::string(MILLRACE_SOURCE_DIR) + "/schemas/golden/v1/" + name + ".hex");
   REQUIRE(file.is_open());
@@ -24,7 +26,8 @@ std::vector<std::byte> sample(const std::string& name) {
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with("#")) continue;
     std::istringstream words(line);
-    for (std::string word; words >> word;) bytes.push_back(static_cast<std::byte>(std::stoul(word, nullptr, 16)));
+    for (std::string word; words >> word;)
+      bytes.push_back(static_cast<std::byte>(std::stoul(word, nullptr, 16)));
   }
   return bytes;
 }

@@ -1,10 +1,11 @@
 #include "tests/sim/sim_disk.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "storage/base/check.h"
 #include "storage/base/units.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
 
 namespace millrace::sim {
 namespace {
@@ -27,16 +28,28 @@ std::vector<std::byte> joined(const std::vector<ByteView>& slices) {
 }  // namespace
 
 std::string_view call_name(Call call) {
-  static constexpr std::string_view names[call_kinds] = {
-      "open", "close", "read", "write", "synced_write", "sync_data", "set_length", "preallocate",
-      "file_size", "make_directory", "remove_directory", "remove", "rename", "sync_directory",
-      "list"};
+  static constexpr std::string_view names[call_kinds] = {"open",
+                                                         "close",
+                                                         "read",
+                                                         "write",
+                                                         "synced_write",
+                                                         "sync_data",
+                                                         "set_length",
+                                                         "preallocate",
+                                                         "file_size",
+                                                         "make_directory",
+                                                         "remove_directory",
+                                                         "remove",
+                                                         "rename",
+                                                         "sync_directory",
+                                                         "list"};
   return names[static_cast<std::size_t>(call)];
 }
 
 SimDisk::~SimDisk() { CHECK(operations_.empty(), "a disk died with I/O in flight"); }
 
-// -- starting ---------------------------------------------------------------------------------------------------------
+// -- starting
+// ---------------------------------------------------------------------------------------------------------
 
 SimDisk::Handle& SimDisk::handle_of(FileId file) {
   CHECK(file.is_open() && static_cast<std::size_t>(file.value) < handles_.size(),
@@ -199,7 +212,9 @@ void SimDisk::make_directory(Completion& done, std::string_view path) {
 void SimDisk::remove_directory(Completion& done, std::string_view path) {
   start_path(Call::remove_directory, done, path);
 }
-void SimDisk::remove(Completion& done, std::string_view path) { start_path(Call::remove, done, path); }
+void SimDisk::remove(Completion& done, std::string_view path) {
+  start_path(Call::remove, done, path);
+}
 
 void SimDisk::rename(Completion& done, std::string_view from, std::string_view to) {
   Operation operation;
@@ -224,7 +239,8 @@ void SimDisk::list(Completion& done, std::string_view path, std::vector<Director
   start(std::move(operation));
 }
 
-// -- the turn ---------------------------------------------------------------------------------------------------------
+// -- the turn
+// ---------------------------------------------------------------------------------------------------------
 
 std::size_t SimDisk::reap() {
   ++reaps_;
@@ -243,7 +259,8 @@ std::size_t SimDisk::reap() {
   }
   std::size_t called = 0;
   for (; !reaping_.empty(); ++called) {
-    // A handler may start an operation at which the power goes; what is still here was in flight then.
+    // A handler may start an operation at which the power goes; what is still here was in flight
+    // then.
     Operation operation = std::move(reaping_.front());
     reaping_.pop_front();
     operation.done->finish(execute(operation));
@@ -280,8 +297,8 @@ IoResult SimDisk::execute(Operation& operation) {
       write_some(operation, 2);
     }
     if (operation.call == Call::close) handle->node = nullptr;
-    return fail(*operation.fault, std::string(call_name(operation.call)) + " " + name_of(operation) +
-                                      ": injected fault");
+    return fail(*operation.fault, std::string(call_name(operation.call)) + " " +
+                                      name_of(operation) + ": injected fault");
   }
   switch (operation.call) {
     case Call::open: return execute_open(operation);
@@ -294,16 +311,15 @@ IoResult SimDisk::execute(Operation& operation) {
     case Call::read: return execute_read(operation);
     case Call::write:
     case Call::synced_write: return execute_write(operation);
-    case Call::sync_data:
-      image_.sync(*handle_of(operation.file).node);
-      return std::size_t{0};
+    case Call::sync_data: image_.sync(*handle_of(operation.file).node); return std::size_t{0};
     case Call::set_length:
       image_.set_length(*handle_of(operation.file).node, operation.length);
       return std::size_t{0};
     case Call::preallocate: {
       SimNode& file = *handle_of(operation.file).node;
       const std::uint64_t end = operation.at + operation.length;
-      if (!has_room(file, end)) return fail(Errc::storage_full, "no space for " + name_of(operation));
+      if (!has_room(file, end))
+        return fail(Errc::storage_full, "no space for " + name_of(operation));
       if (end > file.live.size()) image_.set_length(file, end);
       return std::size_t{0};
     }
@@ -377,6 +393,7 @@ IoResult SimDisk::execute_name(const Operation& operation) {
   Result<void> done;
   switch (operation.call) {
     case Call::make_directory: {
+      if (image_.find(operation.path) != nullptr) return fail(Errc::already_exists, operation.path);
       if (image_.used_bytes() + 4096 > capacity_bytes_) {
         return fail(Errc::storage_full, "no space for " + operation.path);
       }
@@ -384,7 +401,9 @@ IoResult SimDisk::execute_name(const Operation& operation) {
       if (!made) return fail(made.error());
       break;
     }
-    case Call::remove_directory: done = image_.remove(operation.path, SimNode::Kind::directory); break;
+    case Call::remove_directory:
+      done = image_.remove(operation.path, SimNode::Kind::directory);
+      break;
     case Call::remove: done = image_.remove(operation.path, SimNode::Kind::file); break;
     case Call::rename: done = image_.rename(operation.path, operation.to); break;
     case Call::sync_directory: {
@@ -425,7 +444,8 @@ Result<Disk::Space> SimDisk::space() {
   return Space{used < capacity_bytes_ ? capacity_bytes_ - used : 0, capacity_bytes_};
 }
 
-// -- power ------------------------------------------------------------------------------------------------------------
+// -- power
+// ------------------------------------------------------------------------------------------------------------
 
 // The part of an operation in flight that may have happened.
 void SimDisk::half_execute(const Operation& operation) {
@@ -444,7 +464,8 @@ void SimDisk::half_execute(const Operation& operation) {
       return;
     }
     case Call::open:
-      if (operation.mode == OpenMode::create) (void)image_.create(operation.path, SimNode::Kind::file);
+      if (operation.mode == OpenMode::create)
+        (void)image_.create(operation.path, SimNode::Kind::file);
       return;
     case Call::close:
     case Call::read:
@@ -457,8 +478,16 @@ void SimDisk::half_execute(const Operation& operation) {
 
 void SimDisk::crash(const CrashPolicy& policy) {
   CHECK(has_power_, "the power is off already");
-  for (const auto& operation : reaping_) half_execute(operation);
-  for (const auto& operation : operations_) half_execute(operation);
+  // The machine of a killed program carries out what it was given, or has not begun with it.
+  const auto happens = [&] {
+    return policy.keep != CrashPolicy::Keep::kill || random_.chance(1, 2);
+  };
+  for (const auto& operation : reaping_) {
+    if (happens()) half_execute(operation);
+  }
+  for (const auto& operation : operations_) {
+    if (happens()) half_execute(operation);
+  }
   image_.crash(policy, random_);
   has_power_ = false;
   crash_at_ = 0;
@@ -479,8 +508,8 @@ void SimDisk::power_on() {
 }
 
 std::size_t SimDisk::open_files() const {
-  return static_cast<std::size_t>(std::count_if(
-      handles_.begin(), handles_.end(), [](const Handle& h) { return h.node != nullptr; }));
+  return static_cast<std::size_t>(std::count_if(handles_.begin(), handles_.end(),
+                                                [](const Handle& h) { return h.node != nullptr; }));
 }
 
 std::string SimDisk::trace() const {
@@ -489,7 +518,8 @@ std::string SimDisk::trace() const {
   return out;
 }
 
-// -- the medium -------------------------------------------------------------------------------------------------------
+// -- the medium
+// -------------------------------------------------------------------------------------------------------
 
 std::vector<std::string> SimDisk::names(std::string_view directory) const {
   std::vector<std::string> out;
@@ -509,17 +539,47 @@ void SimDisk::make_path(std::string_view directory) {
   for (std::size_t at = 0; at < directory.size();) {
     const auto slash = std::min(directory.find('/', at), directory.size());
     const auto prefix = directory.substr(0, slash);
-    if (image_.find(prefix) == nullptr) (void)image_.create(prefix, SimNode::Kind::directory);
+    if (image_.find(prefix) == nullptr) {
+      (void)image_.create(prefix, SimNode::Kind::directory);
+      image_.settle();
+    }
     at = slash + 1;
   }
-  image_.settle();
 }
 
 void SimDisk::write_file(std::string_view path, ByteView bytes) {
-  if (const auto slash = path.rfind('/'); slash != std::string_view::npos) make_path(path.substr(0, slash));
+  if (const auto slash = path.rfind('/'); slash != std::string_view::npos)
+    make_path(path.substr(0, slash));
   auto node = image_.find(path);
   if (node == nullptr) node = *image_.create(path, SimNode::Kind::file);
   node->live.assign(bytes.begin(), bytes.end());
+  image_.settle();
+}
+
+SimDisk::Files SimDisk::files() const {
+  Files out;
+  const std::function<void(const SimNode&, const std::string&)> visit =
+      [&](const SimNode& node, const std::string& prefix) {
+        for (const auto& [name, child] : node.names) {
+          if (child->kind == SimNode::Kind::file) out[prefix + name] = child->live;
+          if (child->kind == SimNode::Kind::directory) visit(*child, prefix + name + "/");
+        }
+      };
+  visit(*image_.root(), "");
+  return out;
+}
+
+void SimDisk::restore(const Files& files) {
+  CHECK(open_files() == 0, "files are restored between two runs of a program");
+  for (const auto& [path, bytes] : this->files()) (void)image_.remove(path, SimNode::Kind::file);
+  for (const auto& [path, bytes] : files) {
+    if (const auto slash = path.rfind('/'); slash != std::string::npos) {
+      make_path(std::string_view(path).substr(0, slash));
+    }
+    auto node = image_.create(path, SimNode::Kind::file);
+    CHECK(node.has_value(), "the name is free");
+    (*node)->live = bytes;
+  }
   image_.settle();
 }
 

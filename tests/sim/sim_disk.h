@@ -1,30 +1,44 @@
-// The simulated Disk: bytes and names that are lost unless they were synced, completions in seeded order, faults on
-// demand, and a loss of power at any operation.
+// The simulated Disk: bytes and names that are lost unless they were synced, completions in seeded
+// order, faults on demand, and a loss of power at any operation.
 //
-// An operation takes effect when it is reaped, in an order that the Random draws among those that are ready. When the
-// power goes, what is in flight counts as started: its sectors and names may be there or not, as CrashPolicy says
-// (sim_image.h). From then on every call fails, so that the owners of operations can wind up; power_on starts the
-// machine again with what is left.
+// An operation takes effect when it is reaped, in an order that the Random draws among those that
+// are ready. When the power goes, what is in flight counts as started: its sectors and names may be
+// there or not, as CrashPolicy says (sim_image.h). From then on every call fails, so that the
+// owners of operations can wind up; power_on starts the machine again with what is left.
 //
-// A broken rule of the seam (misaligned direct I/O, one file opened with both accesses, a closed id used again) is a
-// broken invariant and stops the test.
+// A broken rule of the seam (misaligned direct I/O, one file opened with both accesses, a closed id
+// used again) is a broken invariant and stops the test.
 #pragma once
-
-#include <deque>
-#include <optional>
-#include <set>
-#include <string>
-#include <vector>
 
 #include "storage/base/random.h"
 #include "storage/io/disk.h"
 #include "tests/sim/sim_image.h"
 
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
 namespace millrace::sim {
 
 enum class Call {
-  open, close, read, write, synced_write, sync_data, set_length, preallocate, file_size,
-  make_directory, remove_directory, remove, rename, sync_directory, list,
+  open,
+  close,
+  read,
+  write,
+  synced_write,
+  sync_data,
+  set_length,
+  preallocate,
+  file_size,
+  make_directory,
+  remove_directory,
+  remove,
+  rename,
+  sync_directory,
+  list,
 };
 inline constexpr std::size_t call_kinds = 15;
 std::string_view call_name(Call call);
@@ -64,12 +78,12 @@ class SimDisk final : public Disk {
   struct Fault {
     Call call = Call::write;
     Errc error = Errc::storage_error;
-    std::uint64_t nth = 1;        // counted from now
-    bool for_ever = false;        // or that one call
-    std::string path;             // only paths that contain this
+    std::uint64_t nth = 1;  // counted from now
+    bool for_ever = false;  // or that one call
+    std::string path;       // only paths that contain this
   };
-  // A failed sync forgets what it should have written, and the next one lies. A failed write has written any of its
-  // sectors.
+  // A failed sync forgets what it should have written, and the next one lies. A failed write has
+  // written any of its sectors.
   void inject(Fault fault) { faults_.push_back({std::move(fault), 0}); }
   void lift_faults() {
     faults_.clear();
@@ -107,6 +121,11 @@ class SimDisk final : public Disk {
   void rename_file(std::string_view from, std::string_view to);
   void corrupt(std::string_view path, std::uint64_t position, std::uint8_t bits);
   void cut_file(std::string_view path, std::uint64_t bytes);
+  // All files with their bytes; and a disk that holds exactly these (directories stay). No file may
+  // be open.
+  using Files = std::map<std::string, std::vector<std::byte>>;
+  Files files() const;
+  void restore(const Files& files);
 
  private:
   struct Operation {

@@ -1,12 +1,12 @@
 #include "tests/sim/sim_disk.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "storage/base/units.h"
 #include "tests/sim/sim_clock.h"
 
 #include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cstring>
 
 using namespace millrace;
 using namespace millrace::sim;
@@ -16,7 +16,8 @@ namespace {
 // Carries out one operation after the other.
 class Caller {
  public:
-  explicit Caller(SimDisk& disk) : disk_(disk), io_(this, Completion::to<&Caller::on_done, Caller>()) {}
+  explicit Caller(SimDisk& disk)
+      : disk_(disk), io_(this, Completion::to<&Caller::on_done, Caller>()) {}
 
   template <class Start>
   IoResult call(Start start) {
@@ -32,7 +33,8 @@ class Caller {
     REQUIRE(id);
     return FileId{static_cast<std::int32_t>(*id)};
   }
-  IoResult write(FileId file, std::uint64_t at, std::string_view text, WriteSync sync = WriteSync::no) {
+  IoResult write(FileId file, std::uint64_t at, std::string_view text,
+                 WriteSync sync = WriteSync::no) {
     const ByteView slice = as_bytes(text);
     return call([&](Completion& c) { disk_.write(c, file, Position{at}, {&slice, 1}, sync); });
   }
@@ -187,12 +189,25 @@ TEST_CASE("a torn crash leaves half-written sectors") {
   REQUIRE(torn);
 }
 
+TEST_CASE("a killed program loses nothing and makes nothing durable") {
+  Machine m;
+  m.disk.write_file("a", as_bytes(std::string(512, 'o')));
+  const auto file = m.caller.open("a", OpenMode::write);
+  REQUIRE(m.caller.write(file, 0, std::string(512, 'x')));
+  m.crash(CrashPolicy::kill());
+  REQUIRE(m.text("a") == std::string(512, 'x'));
+  REQUIRE(m.disk.open_files() == 0);
+  m.crash(CrashPolicy::none());
+  REQUIRE(m.text("a") == std::string(512, 'o'));
+}
+
 TEST_CASE("prefix crashes keep writes in their order") {
   for (std::uint64_t kept = 0; kept <= 3; ++kept) {
     Machine m;
     m.disk.write_file("a", as_bytes(std::string(1536, 'o')));
     const auto file = m.caller.open("a", OpenMode::write);
-    for (std::uint64_t s = 0; s < 3; ++s) REQUIRE(m.caller.write(file, s * 512, std::string(512, 'x')));
+    for (std::uint64_t s = 0; s < 3; ++s)
+      REQUIRE(m.caller.write(file, s * 512, std::string(512, 'x')));
     REQUIRE(m.disk.pending_items() == 3);
     m.crash(CrashPolicy::prefix(kept));
     REQUIRE(m.text("a") == std::string(kept * 512, 'x') + std::string(1536 - kept * 512, 'o'));
@@ -260,7 +275,11 @@ TEST_CASE("after a failed sync the next one lies") {
     m.disk.write_file("a", as_bytes(std::string(512, 'o')));
     const auto file = m.caller.open("a", OpenMode::write);
     REQUIRE(m.caller.write(file, 0, std::string(512, 'x')));
-    m.disk.inject({.call = Call::sync_data, .error = Errc::storage_error, .nth = 1, .for_ever = false, .path = {}});
+    m.disk.inject({.call = Call::sync_data,
+                   .error = Errc::storage_error,
+                   .nth = 1,
+                   .for_ever = false,
+                   .path = {}});
     REQUIRE(m.caller.sync(file).error().code == Errc::storage_error);
     REQUIRE(m.caller.sync(file).has_value());
     REQUIRE(m.caller.read(file, 0, 512) == std::string(512, 'x'));
@@ -274,11 +293,16 @@ TEST_CASE("after a failed sync the next one lies") {
 TEST_CASE("the n-th call fails once, or from then on") {
   Machine m;
   const auto file = m.caller.open("data", OpenMode::create);
-  m.disk.inject({.call = Call::write, .error = Errc::storage_full, .nth = 2, .for_ever = false, .path = "dat"});
+  m.disk.inject({.call = Call::write,
+                 .error = Errc::storage_full,
+                 .nth = 2,
+                 .for_ever = false,
+                 .path = "dat"});
   REQUIRE(m.caller.write(file, 0, "a"));
   REQUIRE(m.caller.write(file, 0, "b").error().code == Errc::storage_full);
   REQUIRE(m.caller.write(file, 0, "c"));
-  m.disk.inject({.call = Call::write, .error = Errc::storage_error, .nth = 1, .for_ever = true, .path = {}});
+  m.disk.inject(
+      {.call = Call::write, .error = Errc::storage_error, .nth = 1, .for_ever = true, .path = {}});
   REQUIRE_FALSE(m.caller.write(file, 0, "d"));
   REQUIRE_FALSE(m.caller.write(file, 0, "e"));
   REQUIRE(m.disk.faults_hit() == 3);
@@ -293,8 +317,9 @@ TEST_CASE("a full disk refuses growth and takes writes in place") {
   REQUIRE(m.caller.write(file, 0, std::string(8192, 'x')));
   REQUIRE(m.caller.write(file, 8192, "y").error().code == Errc::storage_full);
   REQUIRE(m.caller.write(file, 0, "z"));
-  REQUIRE(m.caller.call([&](Completion& c) { m.disk.preallocate(c, file, Position{8192}, 1); }).error().code ==
-          Errc::storage_full);
+  REQUIRE(m.caller.call([&](Completion& c) { m.disk.preallocate(c, file, Position{8192}, 1); })
+              .error()
+              .code == Errc::storage_full);
   REQUIRE(m.disk.space()->free_bytes == 0);
   m.disk.set_capacity(4096 + 12288);
   REQUIRE(m.caller.write(file, 8192, "y"));
@@ -316,7 +341,8 @@ TEST_CASE("the power goes at the chosen operation and all calls fail until it is
 
 TEST_CASE("operations that are in flight together complete in an order that the seed draws") {
   struct Probe {
-    Probe(std::vector<int>& o, int n) : order(o), number(n), io(this, Completion::to<&Probe::on_done, Probe>()) {}
+    Probe(std::vector<int>& o, int n)
+        : order(o), number(n), io(this, Completion::to<&Probe::on_done, Probe>()) {}
     void on_done(IoResult) { order.push_back(number); }
     std::vector<int>& order;
     int number;
@@ -336,7 +362,8 @@ TEST_CASE("operations that are in flight together complete in an order that the 
     orders.push_back(order);
   }
   REQUIRE(orders[0] == orders[1]);
-  REQUIRE_FALSE(std::all_of(orders.begin(), orders.end(), [&](const auto& o) { return o == orders[0]; }));
+  REQUIRE_FALSE(
+      std::all_of(orders.begin(), orders.end(), [&](const auto& o) { return o == orders[0]; }));
 }
 
 TEST_CASE("a held kind of operation waits until it is released") {
@@ -368,16 +395,16 @@ TEST_CASE("a listing names files, directories and others") {
                                         : DirectoryEntry::Kind::other;
     REQUIRE(e.kind == kind);
   }
-  REQUIRE_FALSE(m.caller.call([&](Completion& c) {
-    m.disk.open(c, "d/pipe", OpenMode::read, Disk::Access::buffered);
-  }));
+  REQUIRE_FALSE(m.caller.call(
+      [&](Completion& c) { m.disk.open(c, "d/pipe", OpenMode::read, Disk::Access::buffered); }));
 }
 
 TEST_CASE("names are refused as the seam says") {
   Machine m;
   m.disk.write_file("a", as_bytes("x"));
   const auto open = [&](std::string_view path, OpenMode mode) {
-    return m.caller.call([&](Completion& c) { m.disk.open(c, path, mode, Disk::Access::buffered); });
+    return m.caller.call(
+        [&](Completion& c) { m.disk.open(c, path, mode, Disk::Access::buffered); });
   };
   REQUIRE(open("b", OpenMode::read).error().code == Errc::not_found);
   REQUIRE(open("a", OpenMode::create).error().code == Errc::already_exists);
@@ -400,8 +427,9 @@ TEST_CASE("an unreadable sector fails the reads that touch it until it is writte
   const auto file = m.caller.open("a", OpenMode::write);
   REQUIRE(m.caller.read(file, 0, 512).size() == 512);
   std::byte buffer[2048];
-  REQUIRE(m.caller.call([&](Completion& c) { m.disk.read(c, file, Position{0}, buffer); }).error().code ==
-          Errc::storage_error);
+  REQUIRE(m.caller.call([&](Completion& c) { m.disk.read(c, file, Position{0}, buffer); })
+              .error()
+              .code == Errc::storage_error);
   REQUIRE(m.caller.write(file, 512, std::string(512, 'n')));
   REQUIRE(m.caller.read(file, 512, 512) == std::string(512, 'n'));
 }
@@ -416,7 +444,8 @@ TEST_CASE("direct I/O works on aligned memory, places and lengths") {
     m.disk.write(c, file, Position{4096}, {&slice, 1}, WriteSync::yes);
   }) == 4096);
   std::memset(block, 0, sizeof block);
-  REQUIRE(*m.caller.call([&](Completion& c) { m.disk.read(c, file, Position{4096}, block); }) == 4096);
+  REQUIRE(*m.caller.call([&](Completion& c) { m.disk.read(c, file, Position{4096}, block); }) ==
+          4096);
   REQUIRE(block[17] == std::byte{'d'});
 }
 

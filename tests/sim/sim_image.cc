@@ -1,11 +1,11 @@
 #include "tests/sim/sim_image.h"
 
+#include "storage/base/check.h"
+#include "storage/base/units.h"
+
 #include <algorithm>
 #include <cstring>
 #include <set>
-
-#include "storage/base/check.h"
-#include "storage/base/units.h"
 
 namespace millrace::sim {
 namespace {
@@ -37,8 +37,9 @@ bool is_kept(std::uint64_t order, const CrashPolicy& policy, std::uint64_t last_
     case CrashPolicy::Keep::prefix: return order <= last_kept;
     case CrashPolicy::Keep::random:
     case CrashPolicy::Keep::torn: return random.chance(1, 2);
+    case CrashPolicy::Keep::kill: break;
   }
-  UNREACHABLE("a crash policy is one of five");
+  UNREACHABLE("a kill loses nothing");
 }
 
 }  // namespace
@@ -50,8 +51,9 @@ std::string CrashPolicy::to_string() const {
     case Keep::prefix: return "prefix " + std::to_string(count);
     case Keep::random: return "random";
     case Keep::torn: return "torn";
+    case Keep::kill: return "kill";
   }
-  UNREACHABLE("a crash policy is one of five");
+  UNREACHABLE("a crash policy is one of six");
 }
 
 SimNodePtr SimImage::find(std::string_view path) const {
@@ -118,7 +120,8 @@ Result<void> SimImage::rename(std::string_view from, std::string_view to) {
     return fail(Errc::not_found, std::string(from) + " -> " + std::string(to));
   }
   if (replaced == node) return {};
-  if (replaced != nullptr && (replaced->kind != SimNode::Kind::file || node->kind != replaced->kind)) {
+  if (replaced != nullptr &&
+      (replaced->kind != SimNode::Kind::file || node->kind != replaced->kind)) {
     return fail(Errc::storage_error, "cannot replace " + std::string(to));
   }
   note_entry({{old_place.directory, old_place.name, nullptr},
@@ -145,8 +148,8 @@ void SimImage::set_length(SimNode& file, std::uint64_t bytes) {
   file.lengths.push_back({next_order_++, bytes});
 }
 
-// The length is one number: whoever makes the newest durable makes all changes before it durable too, and with a cut the
-// end of every older sector behind it.
+// The length is one number: whoever makes the newest durable makes all changes before it durable
+// too, and with a cut the end of every older sector behind it.
 void SimImage::apply_lengths(SimNode& file) {
   for (const auto& length : file.lengths) {
     if (length.bytes < file.durable.size()) {
@@ -251,7 +254,8 @@ void SimImage::crash_file(SimNode& file, const CrashPolicy& policy, std::uint64_
   // Lengths and sectors in the order in which they were started.
   std::size_t next_length = 0;
   const auto apply_lengths_before = [&](std::uint64_t order) {
-    for (; next_length < file.lengths.size() && file.lengths[next_length].order < order; ++next_length) {
+    for (; next_length < file.lengths.size() && file.lengths[next_length].order < order;
+         ++next_length) {
       if (is_kept(file.lengths[next_length].order, policy, last_kept, random)) {
         image.resize(file.lengths[next_length].bytes);
       }
@@ -284,6 +288,10 @@ void SimImage::crash_file(SimNode& file, const CrashPolicy& policy, std::uint64_
 
 void SimImage::crash(const CrashPolicy& policy, Random& random) {
   const auto nodes = all_nodes();
+  if (policy.keep == CrashPolicy::Keep::kill) {
+    for (const auto& node : nodes) node->direct_opens = node->buffered_opens = 0;
+    return;
+  }
   const auto orders = pending_orders(nodes);
   std::uint64_t last_kept = 0;
   if (policy.keep == CrashPolicy::Keep::prefix && policy.count > 0 && !orders.empty()) {

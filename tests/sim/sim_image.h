@@ -1,15 +1,21 @@
-// What a simulated disk holds: a tree of files and directories, each with what programs see now (live), what is surely
-// on the medium (durable), and in between the items that a loss of power may keep or forget, one by one:
+// What a simulated disk holds: a tree of files and directories, each with what programs see now
+// (live), what is surely on the medium (durable), and in between the items that a loss of power may
+// keep or forget, one by one:
 //
 //   sector   512 bytes of a file, as they were after some write
 //   length   of a file
-//   entry    a name that came or went; a rename is one item with two parts as long as neither directory was synced
+//   entry    a name that came or went; a rename is one item with two parts as long as neither
+//   directory was synced
 //
 //        live  =  durable  +  all pending items in order
 //   after crash  =  durable  +  those that CrashPolicy picks, in order
 //
 // Thread: the test's.
 #pragma once
+
+#include "storage/base/bytes.h"
+#include "storage/base/random.h"
+#include "storage/base/result.h"
 
 #include <array>
 #include <cstdint>
@@ -19,21 +25,20 @@
 #include <string_view>
 #include <vector>
 
-#include "storage/base/bytes.h"
-#include "storage/base/random.h"
-#include "storage/base/result.h"
-
 namespace millrace::sim {
 
 inline constexpr std::size_t sector_bytes = 512;
 
 struct CrashPolicy {
   enum class Keep {
-    none,     // nothing that was not synced
-    all,      // everything, I/O in flight included
-    prefix,   // the first `count` items, in the order in which they were started
-    random,   // each item or not
-    torn,     // as random; a sector may also be half old, half new, and where nothing was before, hold anything
+    none,    // nothing that was not synced
+    all,     // everything, I/O in flight included
+    prefix,  // the first `count` items, in the order in which they were started
+    random,  // each item or not
+    kill,    // the program dies, the machine does not: all is still there, and no more durable than
+             // it was
+    torn,  // as random; a sector may also be half old, half new, and where nothing was before, hold
+           // anything
   };
   Keep keep = Keep::none;
   std::uint64_t count = 0;
@@ -43,6 +48,7 @@ struct CrashPolicy {
   static CrashPolicy prefix(std::uint64_t count) { return {Keep::prefix, count}; }
   static CrashPolicy random() { return {Keep::random, 0}; }
   static CrashPolicy torn() { return {Keep::torn, 0}; }
+  static CrashPolicy kill() { return {Keep::kill, 0}; }
   std::string to_string() const;
 };
 
@@ -90,7 +96,8 @@ class SimImage {
   void write_through(SimNode& file, std::uint64_t at, ByteView bytes);
   void sync(SimNode& file);
   void sync_directory(const SimNodePtr& directory);
-  // A sync failed: what it should have written is there or not, and the system has forgotten that it is not.
+  // A sync failed: what it should have written is there or not, and the system has forgotten that
+  // it is not.
   void forget_pending(SimNode& file, Random& random);
 
   // -- power
@@ -123,7 +130,8 @@ class SimImage {
   void apply_lengths(SimNode& file);
   std::vector<SimNodePtr> all_nodes() const;
   std::vector<std::uint64_t> pending_orders(const std::vector<SimNodePtr>& nodes) const;
-  void crash_file(SimNode& file, const CrashPolicy& policy, std::uint64_t last_kept, Random& random);
+  void crash_file(SimNode& file, const CrashPolicy& policy, std::uint64_t last_kept,
+                  Random& random);
 
   SimNodePtr root_;
   std::vector<Entry> entries_;

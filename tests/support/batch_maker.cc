@@ -1,8 +1,8 @@
 #include "tests/support/batch_maker.h"
 
-#include <stdexcept>
-
 #include "schemas/batch_body.h"
+
+#include <stdexcept>
 
 namespace millrace::test {
 

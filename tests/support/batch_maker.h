@@ -1,14 +1,14 @@
 // Whole batches as a producer would send them, and back.
 #pragma once
 
+#include "storage/base/bytes.h"
+#include "storage/base/random.h"
+#include "storage/format/batch.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "storage/base/bytes.h"
-#include "storage/base/random.h"
-#include "storage/format/batch.h"
 
 namespace millrace::test {
 
@@ -41,8 +41,8 @@ struct RandomBatchLimits {
 std::vector<TestEvent> random_events(Random& random, const RandomBatchLimits& limits = {});
 Bytes random_bytes(Random& random, std::size_t count);
 
-// Verifies that this is one batch and its body; the view is valid while `bytes` are. Throws std::runtime_error otherwise,
-// which a test reports as its failure.
+// Verifies that this is one batch and its body; the view is valid while `bytes` are. Throws
+// std::runtime_error otherwise, which a test reports as its failure.
 BatchView view_of(ByteView bytes);
 std::vector<TestEvent> events_of(const BatchView& batch);
 // The same for bytes that lie one after the other, as in a read.
