@@ -1,0 +1,442 @@
+#include "arguments.h"
+
+#include "commands.h"
+#include "parse_values.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+namespace millrace::cli {
+namespace {
+
+constexpr const char* where_help =
+    "WHERE: start, end, -10 (ten before the end, per partition), 1234, @2026-09-01T12:00:00Z, @-2h";
+constexpr const char* format_help =
+    "%t topic, %p partition, %o offset, %k key, %v payload, %h headers, %T time, %s payload bytes, "
+    "%% percent; \\n \\t \\r \\0 \\\\. Default %v\\n";
+
+// Value checks that name the value, what is allowed, and throw as CLI11 wants it.
+template <class T, class Parse>
+auto checked(T& into, Parse parse, const char* allowed) {
+  return [&into, parse, allowed](const std::string& text) {
+    const auto value = parse(text);
+    if (!value) throw CLI::ValidationError(fmt::format("'{}' is not {}", text, allowed));
+    into = static_cast<T>(*value);
+  };
+}
+
+void add_ack(CLI::App& command, ProducerOptions& options) {
+  static const std::map<std::string, AckLevel> levels = {
+      {"durable", AckLevel::durable}, {"received", AckLevel::received}, {"none", AckLevel::none}};
+  command
+      .add_option_function<std::string>(
+          "--ack", [&options](const std::string& text) { options.ack = levels.at(text); },
+          "when an event counts as sent: durable (on disk, the default), received, none")
+      ->check(CLI::IsMember(levels))
+      ->type_name("LEVEL");
+}
+
+void add_compression(CLI::App& command, ProducerOptions& options) {
+  static const std::map<std::string, Compression> codecs = {
+      {"none", Compression::none}, {"zstd", Compression::zstd}, {"lz4", Compression::lz4}};
+  command
+      .add_option_function<std::string>(
+          "--compression",
+          [&options](const std::string& text) { options.compression = codecs.at(text); },
+          "none (the default), zstd or lz4, batch by batch")
+      ->check(CLI::IsMember(codecs))
+      ->type_name("CODEC");
+}
+
+void add_batch_bytes(CLI::App& command, ProducerOptions& options) {
+  command
+      .add_option_function<std::string>(
+          "--batch-bytes",
+          checked(
+              options.batch_bytes,
+              [](const std::string& text) {
+                const auto bytes = parse_bytes(text);
+                return bytes && *bytes >= 1024 && *bytes <= 64u * 1024 * 1024 ? bytes
+                                                                              : std::nullopt;
+              },
+              "a size between 1KiB and 64MiB"),
+          "a batch leaves at this size, or at once when none is in flight. Default 256KiB")
+      ->type_name("BYTES");
+}
+
+void add_format(CLI::App& command, std::string& format) {
+  command.add_option("-f,--format", format, format_help)->type_name("FORMAT");
+}
+
+void add_count(CLI::App& command, std::optional<std::uint64_t>& count) {
+  command.add_option("-c,--count", count, "stop after this many events")
+      ->check(CLI::PositiveNumber)
+      ->type_name("COUNT");
+}
+
+CLI::Option* add_partitions(CLI::App& command, const char* name, std::uint32_t& partitions) {
+  return command.add_option(name, partitions, "partitions of the topic, 1 to 4096. Default 1")
+      ->check(CLI::Range(1u, 4096u))
+      ->type_name("N");
+}
+
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+Arguments::Arguments()
+    : app_(std::make_unique<CLI::App>("The command line of Millrace, an event-streaming broker.",
+                                      "millrace")) {
+  app_->fallthrough();
+  app_->require_subcommand(1);
+  app_->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app_->footer(
+      "Exit codes: 0 done, 1 the operation failed, 2 bad usage, 130 interrupted.\n"
+      "Results go to standard output, everything else to standard error.\n\n"
+      "Examples:\n"
+      "  millrace topic create orders --partitions 4\n"
+      "  millrace produce orders --key-field user.id events.jsonl\n"
+      "  millrace consume orders --offset -10 -f '%p/%o %k %v\\n'\n"
+      "  millrace replay orders --offset @-2h: --to orders-again\n");
+  add_globals();
+  add_topic();
+  add_produce();
+  add_consume();
+  add_tail();
+  add_replay();
+  add_log();
+  add_bench();
+  add_others();
+}
+
+Arguments::~Arguments() = default;
+
+void Arguments::runs(CLI::App& command, Command run) {
+  command.callback([this, run = std::move(run)] { chosen_ = run; });
+}
+
+void Arguments::add_globals() {
+  app_->add_option("--broker", context_.client.endpoint,
+                   "request endpoint of the broker. Default tcp://127.0.0.1:7711")
+      ->envname("MILLRACE_BROKER")
+      ->type_name("ENDPOINT");
+  app_->add_option_function<std::string>(
+          "-o,--output",
+          [this](const std::string& text) {
+            context_.style = text == "json" ? OutputStyle::json : OutputStyle::table;
+          },
+          "table (the default) or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->type_name("STYLE");
+  app_->add_option_function<std::string>(
+          "--timeout",
+          checked(context_.client.timeout, parse_duration, "a duration like 30s, 500ms or 2m"),
+          "how long one request may take. Default 30s")
+      ->type_name("DURATION");
+  app_->add_flag("-q,--quiet", context_.quiet, "no progress, no notes, no summary; only results");
+  app_->set_version_flag("--version", "millrace " MILLRACE_VERSION, "print the version and stop");
+}
+
+void Arguments::add_topic() {
+  CLI::App* topic = app_->add_subcommand("topic", "create, list, describe, delete and trim topics");
+  topic->require_subcommand(1);
+  topic->footer("Example:\n  millrace topic create orders --partitions 4\n");
+
+  CLI::App* create = topic->add_subcommand("create", "create a topic");
+  auto created = std::make_shared<TopicCreateArguments>();
+  create->add_option("NAME", created->name, "[A-Za-z0-9._-]{1,200}, no leading dot")->required();
+  add_partitions(*create, "--partitions", created->partitions);
+  create->add_option("--set", created->settings, "a setting of the topic, repeatable")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->expected(1)
+      ->type_name("KEY=VALUE");
+  create->footer(
+      "Example:\n  millrace topic create orders --partitions 4 --set retention_age=\"30 days\"\n");
+  runs(*create, [created](const Context& c) { return topic_create(c, *created); });
+
+  CLI::App* list = topic->add_subcommand("list", "list the topics; -q prints the names alone");
+  list->footer("Example:\n  millrace topic list -o json\n");
+  runs(*list, topic_list);
+
+  auto named = std::make_shared<std::string>();
+  CLI::App* describe = topic->add_subcommand("describe", "settings and partitions of a topic");
+  describe->add_option("NAME", *named, "the topic")->required();
+  describe->footer("Example:\n  millrace topic describe orders\n");
+  runs(*describe, [named](const Context& c) { return topic_describe(c, *named); });
+
+  CLI::App* remove =
+      topic->add_subcommand("delete", "delete a topic and its events; never asks back");
+  remove->add_option("NAME", *named, "the topic")->required();
+  remove->footer("Example:\n  millrace topic delete orders\n");
+  runs(*remove, [named](const Context& c) { return topic_delete(c, *named); });
+
+  CLI::App* trim = topic->add_subcommand("trim", "remove the events before an offset or a time");
+  auto trimmed = std::make_shared<TopicTrimArguments>();
+  trim->add_option("NAME", trimmed->name, "the topic")->required();
+  trim->add_option("--before", trimmed->before,
+                   "the first event that stays: OFFSET, @TIME, @-2h or end")
+      ->required()
+      ->type_name("WHERE");
+  trim->add_option("--partition", trimmed->partition, "only this one. Default: every partition")
+      ->type_name("N");
+  trim->footer("Example:\n  millrace topic trim orders --before @-7d\n");
+  runs(*trim, [trimmed](const Context& c) { return topic_trim(c, *trimmed); });
+}
+
+void Arguments::add_produce() {
+  CLI::App* command = app_->add_subcommand(
+      "produce", "send events: one per line of the files or of standard input");
+  auto a = std::make_shared<ProduceArguments>();
+  command->add_option("TOPIC", a->topic, "the topic")->required();
+  command->add_option("FILE", a->files, "files to read; none or -: standard input")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  auto* key = command->add_option("--key", a->key, "the key of every event")->type_name("KEY");
+  auto* separator =
+      command
+          ->add_option(
+              "--key-separator", a->key_separator,
+              "split key from payload at the first C; a line without it has no key. \\t is a tab")
+          ->excludes(key)
+          ->type_name("C");
+  command
+      ->add_option("--key-field", a->key_field,
+                   "take the key from this field of a JSON event; dots go down")
+      ->excludes(key)
+      ->excludes(separator)
+      ->type_name("NAME");
+  command->add_option("--partition", a->partition, "send all to this partition")->type_name("N");
+  command->add_option("--header", a->headers, "a header of every event, repeatable")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->expected(1)
+      ->type_name("NAME=VALUE");
+  add_ack(*command, a->producer);
+  command->add_flag("--raw", a->raw, "each file, or all of standard input, is one event");
+  auto* create = command->add_flag("--create", a->create, "create the topic if it is not there");
+  add_partitions(*command, "--partitions", a->create_partitions)->needs(create);
+  add_compression(*command, a->producer);
+  add_batch_bytes(*command, a->producer);
+  command->footer(
+      "A line ends at a newline, which is not sent; an empty line is an event of no bytes; a last "
+      "line\n"
+      "without a newline counts. Exit code 1, with the count acked, if any event was not acked.\n"
+      "An interrupt sends what was read, prints the summary and exits 130.\n\n"
+      "Examples:\n"
+      "  millrace produce orders events.jsonl --key-field user.id\n"
+      "  echo 'ada:hello' | millrace produce greetings --key-separator : --create\n");
+  runs(*command, [a](const Context& c) { return produce(c, *a); });
+}
+
+void Arguments::add_consume() {
+  CLI::App* command = app_->add_subcommand("consume", "print events, in order per partition");
+  auto a = std::make_shared<ConsumeArguments>();
+  command->add_option("TOPIC", a->topic, "TOPIC or TOPIC/PARTITION")->required();
+  command
+      ->add_option(
+          "--offset", a->offset,
+          fmt::format("where to begin, or a range BEGIN:END. Default start. {}", where_help))
+      ->type_name("WHERE");
+  add_count(*command, a->count);
+  command->add_flag("-e,--end", a->stop_at_end, "stop at the end as it stood at the start");
+  add_format(*command, a->format);
+  command->footer(
+      "Without -e, -c or a range it follows until an interrupt, which then is the normal end (exit "
+      "0).\n"
+      "-o json prints one object a line: topic, partition, offset, time, key, headers, value.\n"
+      "Damaged ranges are named on standard error and skipped; the exit code is then 1.\n\n"
+      "Examples:\n"
+      "  millrace consume orders -e\n"
+      "  millrace consume orders/2 --offset -10 -c 10 -f '%o %T %k %v\\n'\n"
+      "  millrace consume orders --offset @-2h -o json\n");
+  runs(*command, [a](const Context& c) { return consume(c, *a); });
+}
+
+void Arguments::add_tail() {
+  CLI::App* command = app_->add_subcommand("tail", "follow the live feed from now on");
+  auto a = std::make_shared<TailArguments>();
+  command->add_option("TOPIC", a->topic, "the topic")->required();
+  add_count(*command, a->count);
+  add_format(*command, a->format);
+  command->footer(
+      "What the feed dropped is fetched from the log, in order; gaps and repairs are named on "
+      "standard\n"
+      "error. An interrupt is the normal end (exit 0), unless -c was given (exit 130).\n\n"
+      "Example:\n  millrace tail orders -f '%p/%o %v\\n'\n");
+  runs(*command, [a](const Context& c) { return tail(c, *a); });
+}
+
+void Arguments::add_replay() {
+  CLI::App* command =
+      app_->add_subcommand("replay", "send a range again: into a topic, a file or standard output");
+  auto a = std::make_shared<ReplayArguments>();
+  command->add_option("TOPIC", a->topic, "TOPIC or TOPIC/PARTITION")->required();
+  command
+      ->add_option(
+          "--offset", a->range,
+          fmt::format("the range, its end exclusive; either side may be left out. {}", where_help))
+      ->required()
+      ->type_name("BEGIN:END");
+  auto* to =
+      command
+          ->add_option("--to", a->to_topic,
+                       "into this topic: keys, headers and times are kept; the partition too if "
+                       "both topics have the same number of them, else it follows the key")
+          ->type_name("TOPIC");
+  auto* to_file =
+      command->add_option("--to-file", a->to_file, "into this file, which appears when it is whole")
+          ->excludes(to)
+          ->type_name("FILE");
+  command
+      ->add_option("--speed", a->speed,
+                   "max (the default), or a factor of the pace of the event times: 1x, 10x")
+      ->type_name("SPEED");
+  command->add_flag("--dry-run", a->dry_run, "read and count per partition; send nothing");
+  command->add_flag("--force", a->force, "replace FILE if it is there; allow a topic to itself");
+  command->add_flag("--create", a->create, "create the topic of --to, with as many partitions")
+      ->needs(to);
+  add_format(*command, a->format);
+  command->get_option("--format")->excludes(to);
+  (void)to_file;
+  command->footer(
+      "Partitions are merged by event time; within one, the order is that of the log.\n\n"
+      "Examples:\n"
+      "  millrace replay orders --offset @-2h: --to orders-again --create\n"
+      "  millrace replay orders/0 --offset 1000:2000 --to-file part.txt\n"
+      "  millrace replay orders --offset : --dry-run\n");
+  runs(*command, [a](const Context& c) { return replay(c, *a); });
+}
+
+void Arguments::add_log() {
+  CLI::App* log = app_->add_subcommand("log", "inspect data directories offline, without a broker");
+  log->require_subcommand(1);
+  log->footer("Example:\n  millrace log verify ./millrace-data\n");
+  auto directory = std::make_shared<std::string>();
+
+  CLI::App* verify = log->add_subcommand("verify", "read everything and name every fault");
+  verify->add_option("DIR", *directory, "a data directory")->required();
+  verify->footer(
+      "Faults are named with file, position and offset; exit code 1 if there is one. What a broker "
+      "would\n"
+      "cut at its next start, after an unclean stop, is reported but is no fault. Nothing is "
+      "changed.\n\n"
+      "Example:\n  millrace log verify ./millrace-data\n");
+  runs(*verify, [directory](const Context& c) { return log_verify(c, *directory); });
+
+  CLI::App* describe =
+      log->add_subcommand("describe", "topics, partitions and segments of a directory");
+  describe->add_option("DIR", *directory, "a data directory")->required();
+  describe->footer("Example:\n  millrace log describe ./millrace-data -o json\n");
+  runs(*describe, [directory](const Context& c) { return log_describe(c, *directory); });
+
+  CLI::App* dump = log->add_subcommand("dump", "the header and batches of one segment file");
+  auto dumped = std::make_shared<LogDumpArguments>();
+  dump->add_option("SEGMENT", dumped->segment, "a .segment file")->required();
+  dump->add_flag("--events", dumped->events, "the events instead of the batches");
+  add_format(*dump, dumped->format);
+  dump->get_option("--format")->needs("--events");
+  dump->footer(
+      "Example:\n  millrace log dump 00000000000000000000.segment --events -f '%o %v\\n'\n");
+  runs(*dump, [dumped](const Context& c) { return log_dump(c, *dumped); });
+}
+
+void Arguments::add_bench() {
+  CLI::App* bench = app_->add_subcommand("bench", "put a load on a broker and measure");
+  bench->require_subcommand(1);
+  bench->footer("Example:\n  millrace bench produce --events 100000 --event-bytes 256\n");
+  const auto add_common = [](CLI::App& command, BenchArguments& a) {
+    command
+        .add_option("--topic", a.topic,
+                    "use this topic and keep it. Default: one of its own, deleted after")
+        ->type_name("TOPIC");
+    add_partitions(command, "--partitions", a.partitions);
+    command.add_option("--events", a.events, "stop after this many events. Default 1000000")
+        ->check(CLI::PositiveNumber)
+        ->type_name("COUNT");
+    command.add_option("--seconds", a.seconds, "stop after this time")
+        ->check(CLI::PositiveNumber)
+        ->type_name("SECONDS");
+    command
+        .add_option_function<std::string>("--event-bytes",
+                                          checked(a.event_bytes, parse_bytes, "a size"),
+                                          "payload bytes of an event, at least 16. Default 1KiB")
+        ->type_name("BYTES");
+    add_batch_bytes(command, a.producer);
+    add_compression(command, a.producer);
+    command
+        .add_option("--producers", a.producers, "producers that send at the same time. Default 1")
+        ->check(CLI::Range(1u, 64u))
+        ->type_name("N");
+    command
+        .add_option("--in-flight", a.producer.in_flight_max,
+                    "batches of one partition in flight. Default 8")
+        ->check(CLI::Range(1u, 32u))
+        ->type_name("N");
+    add_ack(command, a.producer);
+  };
+  CLI::App* produce_command = bench->add_subcommand("produce", "events a second and ack latency");
+  auto p = std::make_shared<BenchArguments>();
+  add_common(*produce_command, *p);
+  produce_command->add_flag("--latency", p->latency,
+                            "one event in flight at a time: the time from send to ack");
+  produce_command->footer(
+      "Examples:\n"
+      "  millrace bench produce --events 1000000 --event-bytes 256 --partitions 4\n"
+      "  millrace bench produce --latency --event-bytes 256 --seconds 5 -o json\n");
+  runs(*produce_command, [p](const Context& c) { return bench_produce(c, *p); });
+
+  CLI::App* consume_command =
+      bench->add_subcommand("consume", "events a second of reading, with count and order checked");
+  auto r = std::make_shared<BenchArguments>();
+  add_common(*consume_command, *r);
+  consume_command->footer(
+      "Without --topic it first fills a topic of its own with --events events.\n\n"
+      "Example:\n  millrace bench consume --events 1000000 --event-bytes 256\n");
+  runs(*consume_command, [r](const Context& c) { return bench_consume(c, *r); });
+}
+
+void Arguments::add_others() {
+  CLI::App* ping_command = app_->add_subcommand("ping", "one round trip to the broker");
+  ping_command->footer("Example:\n  millrace ping --timeout 2s\n");
+  runs(*ping_command, ping);
+
+  CLI::App* doctor_command = app_->add_subcommand("doctor", "what this machine gives a broker");
+  auto a = std::make_shared<DoctorArguments>();
+  doctor_command
+      ->add_option("--data-dir", a->data_dir, "where the data would be. Default ./millrace-data")
+      ->type_name("DIR");
+  doctor_command->add_flag("!--no-self-test", a->self_test, "leave out the ten seconds of writing");
+  doctor_command->footer(
+      "Exit code 1 if something would stop the broker.\n\n"
+      "Example:\n  millrace doctor --data-dir /var/lib/millrace\n");
+  runs(*doctor_command, [a](const Context& c) { return doctor(c, *a); });
+
+  CLI::App* completion = app_->add_subcommand("completion", "completion for a shell");
+  completion->require_subcommand(1);
+  completion->footer("Example:\n  source <(millrace completion bash)\n");
+  CLI::App* bash = completion->add_subcommand("bash", "print the script for bash");
+  bash->footer("Example:\n  source <(millrace completion bash)\n");
+  runs(*bash, completion_bash);
+}
+
+int Arguments::run(int argc, const char* const* argv) {
+  // An empty variable is no endpoint.
+  if (const char* broker = std::getenv("MILLRACE_BROKER"); broker != nullptr && *broker == 0)
+    ::unsetenv("MILLRACE_BROKER");
+  try {
+    app_->parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app_->exit(asked);  // --help, --version
+  } catch (const CLI::ParseError& error) {
+    return report_usage(fmt::format("{}; see --help", one_line(error.what())));
+  }
+  return chosen_(context_);
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,59 @@
+#include "context.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+
+namespace millrace::cli {
+
+bool Context::shows_progress() const { return !quiet && ::isatty(STDERR_FILENO) == 1; }
+
+void say(std::string_view line) { fmt::print(stderr, "millrace: {}\n", line); }
+
+void note(const Context& context, std::string_view line) {
+  if (!context.quiet) say(line);
+}
+
+std::string error_line(std::string_view what_failed, const ClientError& error) {
+  const char* origin = error.origin == Origin::client ? "client" : "broker";
+  std::string line = fmt::format("{} ({}): {}", what_failed, origin, error.name);
+  if (!error.text.empty()) line += ": " + error.text;
+  for (char& c : line) {
+    if (c == '\n') c = ' ';
+  }
+  return line;
+}
+
+int report(std::string_view what_failed, const ClientError& error) {
+  say(error_line(what_failed, error));
+  return exit_code::failed;
+}
+
+int report(std::string_view what_failed, std::string_view text) {
+  say(fmt::format("{} (client): {}", what_failed, text));
+  return exit_code::failed;
+}
+
+int report_usage(std::string_view text) {
+  say(fmt::format("usage (client): {}", text));
+  return exit_code::usage;
+}
+
+std::optional<Client> connect(const Context& context) {
+  auto client = Client::connect(context.client);
+  if (client) return std::move(*client);
+  report(fmt::format("cannot use broker {}", context.client.endpoint), client.error());
+  return std::nullopt;
+}
+
+std::int64_t wall_now_ns() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+double monotonic_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace millrace::cli

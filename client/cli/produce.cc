@@ -1,0 +1,203 @@
+// millrace produce TOPIC [FILE...]
+#include "commands.h"
+#include "event_format.h"
+#include "event_source.h"
+#include "interrupt.h"
+#include "millrace/admin.h"
+#include "millrace/producer.h"
+#include "progress.h"
+#include "summary.h"
+#include "text_table.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <deque>
+
+namespace millrace::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* ack_name(AckLevel ack) {
+  switch (ack) {
+    case AckLevel::none: return "none";
+    case AckLevel::received: return "received";
+    case AckLevel::durable: return "durable";
+  }
+  return "unknown";
+}
+
+struct Totals {
+  std::uint64_t sent = 0;
+  std::uint64_t bytes = 0;
+  double seconds = 0;
+  std::vector<PartitionTally> tally;
+
+  std::uint64_t acked() const {
+    std::uint64_t sum = 0;
+    for (const PartitionTally& p : tally) sum += p.events;
+    return sum;
+  }
+};
+
+// Notices early that sends fail, without waiting for any: looks at one delivery per quarter MiB.
+class FailureWatch {
+ public:
+  void on_sent(const Delivery& delivery, std::uint64_t bytes_sent) {
+    if (bytes_sent < next_at_) return;
+    next_at_ = bytes_sent + interval_bytes;
+    watched_.push_back(delivery);
+    while (!watched_.empty()) {
+      const auto fate = watched_.front().poll();
+      if (!fate) return;
+      failed_ |= !fate->has_value();
+      watched_.pop_front();
+    }
+  }
+  bool failed() const { return failed_; }
+
+ private:
+  static constexpr std::uint64_t interval_bytes = 256 * 1024;
+  std::uint64_t next_at_ = 0;
+  std::deque<Delivery> watched_;
+  bool failed_ = false;
+};
+
+// Sends all there is; answers 0, or the exit code of what stopped it, which it has reported.
+int send_all(const Context& context, const ProduceArguments& arguments, EventSource& source,
+             Producer& producer, Totals& totals) {
+  ProgressLine progress(context);
+  FailureWatch watch;
+  const double begin = monotonic_seconds();
+  while (const auto event = source.next()) {
+    const auto delivery =
+        arguments.partition ? producer.send(*arguments.partition, *event) : producer.send(*event);
+    if (!delivery) {
+      progress.wipe();
+      return report(fmt::format("cannot send {}", source.place()), delivery.error());
+    }
+    ++totals.sent;
+    totals.bytes += event->key.size() + event->payload.size();
+    watch.on_sent(*delivery, totals.bytes);
+    if (watch.failed() || interrupted()) break;
+    if ((totals.sent & 1023) == 0 && progress.due()) {
+      totals.tally = producer.tally();
+      progress.draw(fmt::format("{} sent, {} acked, {}", human_count(totals.sent),
+                                human_count(totals.acked()),
+                                human_rate(totals.bytes, monotonic_seconds() - begin)));
+    }
+  }
+  progress.wipe();
+  if (!source.failure().empty()) return report("cannot produce", source.failure());
+  return interrupted() ? exit_code::interrupted : exit_code::done;
+}
+
+void print_json_summary(const std::string& topic, const ProduceArguments& arguments,
+                        const Totals& totals) {
+  Json partitions = Json::array();
+  const auto offset = [](const std::optional<std::uint64_t>& o) {
+    return o ? Json(*o) : Json(nullptr);
+  };
+  for (const PartitionTally& p : totals.tally) {
+    if (p.events == 0) continue;
+    partitions.push_back({{"partition", p.partition},
+                          {"events", p.events},
+                          {"first_offset", offset(p.first_offset)},
+                          {"last_offset", offset(p.last_offset)}});
+  }
+  const double seconds = std::max(totals.seconds, 1e-9);
+  print_json({{"topic", topic},
+              {"events", totals.acked()},
+              {"unacked", totals.sent - totals.acked()},
+              {"bytes", totals.bytes},
+              {"seconds", totals.seconds},
+              {"events_per_second", static_cast<double>(totals.sent) / seconds},
+              {"bytes_per_second", static_cast<double>(totals.bytes) / seconds},
+              {"ack", ack_name(arguments.producer.ack)},
+              {"partitions", partitions}});
+}
+
+void print_text_summary(const ProduceArguments& arguments, const Totals& totals) {
+  const std::string unacked =
+      totals.acked() == totals.sent
+          ? ""
+          : fmt::format(", {} not acked", human_count(totals.sent - totals.acked()));
+  std::string out =
+      fmt::format("{} events acked ({}){}, {} in {}, {}\n", human_count(totals.acked()),
+                  ack_name(arguments.producer.ack), unacked, human_bytes(totals.bytes),
+                  human_seconds(totals.seconds), human_rate(totals.bytes, totals.seconds));
+  TextTable table({">PARTITION", ">EVENTS", ">FIRST OFFSET", ">LAST OFFSET"});
+  const auto offset = [](const std::optional<std::uint64_t>& o) {
+    return o ? std::to_string(*o) : "-";
+  };
+  for (const PartitionTally& p : totals.tally) {
+    if (p.events > 0)
+      table.add_row({std::to_string(p.partition), std::to_string(p.events), offset(p.first_offset),
+                     offset(p.last_offset)});
+  }
+  print_text(out + table.to_string());
+}
+
+// Everything a command line can get wrong; empty: nothing.
+std::string usage_fault(const ProduceArguments& arguments, std::string& separator) {
+  if (!unescape(arguments.key_separator, separator))
+    return fmt::format("--key-separator {}: allowed escapes are \\t \\n \\r \\0 \\\\",
+                       arguments.key_separator);
+  for (const std::string& header : arguments.headers) {
+    const auto equals = header.find('=');
+    if (equals == 0 || equals == std::string::npos)
+      return fmt::format("--header {}: not NAME=VALUE", header);
+  }
+  return {};
+}
+
+// False: failed and reported.
+bool create_if_missing(const Client& client, const ProduceArguments& arguments) {
+  static constexpr std::uint16_t topic_exists = 22;
+  const auto topic = Admin(client).create_topic(arguments.topic, arguments.create_partitions);
+  if (topic || topic.error().code == topic_exists) return true;
+  report(fmt::format("cannot create topic {}", arguments.topic), topic.error());
+  return false;
+}
+
+// What was not acked in one line: how many, and the first reason.
+int report_unacked(const std::vector<Unacked>& unacked, const Totals& totals) {
+  std::uint64_t count = 0;
+  for (const Unacked& u : unacked) count += u.event_count;
+  return report(fmt::format("{} of {} events were not acked, {} were; partition {}", count,
+                            totals.sent, totals.acked(), unacked.front().partition),
+                unacked.front().error);
+}
+
+}  // namespace
+
+int produce(const Context& context, const ProduceArguments& arguments) {
+  std::string separator;
+  if (const auto fault = usage_fault(arguments, separator); !fault.empty())
+    return report_usage(fault);
+  const auto client = connect(context);
+  if (!client) return exit_code::failed;
+  if (arguments.create && !create_if_missing(*client, arguments)) return exit_code::failed;
+  auto producer = Producer::open(*client, arguments.topic, arguments.producer);
+  if (!producer)
+    return report(fmt::format("cannot produce to {}", arguments.topic), producer.error());
+
+  Totals totals;
+  EventSource source(arguments, std::move(separator));
+  const double begin = monotonic_seconds();
+  int code = send_all(context, arguments, source, *producer, totals);
+  const auto unacked = producer->close();
+  totals.seconds = monotonic_seconds() - begin;
+  totals.tally = producer->tally();
+  if (!unacked.empty()) code = report_unacked(unacked, totals);
+  if (context.json()) {
+    print_json_summary(arguments.topic, arguments, totals);
+  } else if (!context.quiet || code == exit_code::failed) {
+    print_text_summary(arguments, totals);
+  }
+  return code;
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,32 @@
+// Faults met while reading: which of them reading goes on behind, and how they are told.
+//
+// corrupt and offset_out_of_range name the offsets that cannot be read; the reader goes on behind
+// them. They are said on standard error and make the command fail at its end, so that a hole is
+// never taken for the whole.
+#pragma once
+
+#include "context.h"
+
+#include <cstdint>
+#include <string>
+
+namespace millrace::cli {
+
+class ReadFaults {
+ public:
+  explicit ReadFaults(std::string topic) : topic_(std::move(topic)) {}
+
+  // True: said, go on reading. False: said, stop.
+  bool survives(const ClientError& error);
+  void on_progress() { repeated_ = 0; }
+  bool any() const { return any_; }
+
+ private:
+  std::string topic_;
+  bool any_ = false;
+  // The same fault without a batch between: the reader does not get past it.
+  int repeated_ = 0;
+  std::uint64_t last_begin_ = 0;
+};
+
+}  // namespace millrace::cli

@@ -1,0 +1,141 @@
+#include "storage/inspect/segment_walk.h"
+
+#include "storage/batch_scan.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace millrace::inspect {
+
+namespace layout = batch_layout;
+
+namespace {
+constexpr std::size_t window_bytes_min = 4 * MiB;
+}
+
+SegmentWalk::SegmentWalk(const FileReader& file, WalkPlan plan, Visitor visit, Progress progress)
+    : file_(file),
+      plan_(std::move(plan)),
+      visit_(std::move(visit)),
+      progress_(std::move(progress)),
+      at_(segment_layout::first_batch_position),
+      next_offset_(plan_.header.base_offset),
+      previous_crc_(plan_.header.previous_crc) {
+  result_.end_position = at_;
+  result_.end_offset = next_offset_;
+  result_.last_crc = previous_crc_;
+}
+
+Result<WalkResult> SegmentWalk::run() {
+  const Position file_end{file_.bytes()};
+  if (auto done = load(at_, 1); !done) return fail(done.error());
+  while (!plan_.end_offset || next_offset_ < *plan_.end_offset) {
+    const ScanExpectation expect{plan_.header.segment_id, next_offset_, previous_crc_};
+    const ScanStep step = scan_batch({window_bytes(), window_at_}, at_, file_end, expect);
+    if (step.kind == ScanStep::Kind::need_more) {
+      if (auto done = load(std::min(at_, step.position), (step.position - at_) + step.needed);
+          !done)
+        return fail(done.error());
+    } else if (step.kind == ScanStep::Kind::batch) {
+      take_batch(step.header, step.position);
+      at_ = step.next;
+    } else {
+      const auto goes_on = go_on_behind();
+      if (!goes_on) return fail(goes_on.error());
+      if (!*goes_on) break;
+    }
+  }
+  return std::move(result_);
+}
+
+// At least `bytes_min` bytes from `from`, or up to the end of the file.
+Result<void> SegmentWalk::load(Position from, std::size_t bytes_min) {
+  const std::size_t bytes = std::max(
+      window_bytes_min, static_cast<std::size_t>(align_up(bytes_min, layout::commit_alignment)));
+  if (window_.size() < bytes) window_.resize(bytes);
+  window_at_ = from;
+  window_size_ = 0;
+  const auto have = file_.read(from.value, {window_.data(), bytes});
+  if (!have) return fail(have.error());
+  window_size_ = *have;
+  if (progress_) progress_(window_end().value);
+  return {};
+}
+
+void SegmentWalk::take_batch(const BatchHeader& header, Position at) {
+  visit_(BatchView::trusted(header, window_bytes().subspan(at - window_at_)), at);
+  ++result_.batches;
+  result_.events += header.event_count;
+  result_.end_position = at + header.padded_bytes();
+  result_.end_offset = next_offset_ = header.end_offset();
+  result_.last_append_time = std::max(result_.last_append_time, header.append_time);
+  result_.last_crc = previous_crc_ = header.header_crc;
+}
+
+Result<bool> SegmentWalk::go_on_behind() {
+  const Position bad = at_;
+  if (auto done = load(bad, layout::header_bytes); !done) return fail(done.error());
+  std::string reason = reason_at(bad);
+  const Position boundary{align_up(bad.value, layout::commit_alignment)};
+  const auto padding = window_bytes().first(std::min<std::size_t>(boundary - bad, window_size_));
+  bool dirty = !plan_.end_offset && !all_zero(padding);
+  std::optional<FoundBatch> first_behind;
+  Position search = bad + layout::batch_alignment;
+  while (true) {
+    const auto found =
+        find_batch({window_bytes(), window_at_}, search, plan_.header.segment_id, next_offset_);
+    if (found) {
+      if (!first_behind) first_behind = found;
+      const bool proves =
+          plan_.end_offset.has_value() || found->header.durable_position > bad.value;
+      if (proves) {
+        const OffsetRange lost{next_offset_, first_behind->header.base_offset};
+        result_.damage.push_back({bad, lost, std::move(reason)});
+        at_ = first_behind->position;
+        next_offset_ = first_behind->header.base_offset;
+        previous_crc_.reset();
+        if (auto done = load(at_, layout::header_bytes); !done) return fail(done.error());
+        return true;
+      }
+      dirty = true;
+      search = found->position + layout::batch_alignment;
+      continue;
+    }
+    if (window_end().value >= file_.bytes()) break;
+    // A header that straddles the window's end is found in the next one.
+    search =
+        Position{align_down(window_end().value - layout::header_bytes, layout::batch_alignment) +
+                 layout::batch_alignment};
+    if (auto done = load(search, layout::header_bytes); !done) return fail(done.error());
+  }
+  if (plan_.end_offset) {
+    result_.damage.push_back({bad, {next_offset_, *plan_.end_offset}, std::move(reason)});
+    result_.end_offset = next_offset_ = *plan_.end_offset;
+    result_.last_crc.reset();
+  }
+  result_.tail_is_torn = dirty;
+  return false;
+}
+
+// Why no batch continues the segment at `at`, which the window holds.
+std::string SegmentWalk::reason_at(Position at) const {
+  const ByteView rest = window_bytes().subspan(at - window_at_);
+  if (rest.empty()) return "the file ends here";
+  const auto header = parse_batch_header(rest);
+  if (!header) return header.error().text;
+  if (header->segment_id != plan_.header.segment_id) return "a batch of another segment lies here";
+  if (header->position != at.value)
+    return fmt::format("a batch that belongs at position {} lies here", header->position);
+  if (header->base_offset != next_offset_)
+    return fmt::format("the batch begins at offset {} instead of {}", header->base_offset.value,
+                       next_offset_.value);
+  if (previous_crc_ && header->previous_crc != *previous_crc_)
+    return "the batch does not follow the one before it";
+  if (header->durable_position > at.value)
+    return "the batch says that it was durable before it was written";
+  if (const auto batch = BatchView::parse(rest); !batch) return batch.error().text;
+  return "the bytes between two commits are not zero";
+}
+
+}  // namespace millrace::inspect
