@@ -1,0 +1,40 @@
+#include "broker/produce/admission.h"
+
+#include "broker/produce/producer_table.h"
+
+#include <fmt/core.h>
+
+namespace millrace {
+
+Result<std::optional<ProducedBatch>> admit(const AdmissionFacts& facts,
+                                           const ProducerStates& producers,
+                                           const BatchView& batch) {
+  const BatchHeader& header = batch.header();
+  const std::size_t bytes = batch.bytes().size();
+  if (header.segment_id != 0 || header.base_offset.value != 0) {
+    return fail(Errc::bad_batch,
+                "a producer leaves segment and offset at 0; the broker gives them");
+  }
+  if (facts.disk_is_full) {
+    return fail(
+        Errc::storage_full,
+        "the disk is fuller than the upper watermark allows; reading, trimming and deleting "
+        "go on, and producing when there is space again");
+  }
+  if (bytes > facts.batch_bytes_max) {
+    return fail(Errc::too_large, fmt::format("a batch of {} bytes is above batch_bytes_max = {}",
+                                             bytes, facts.batch_bytes_max));
+  }
+  // One batch is always let in, however large, or a small limit would stop everything.
+  if (facts.staged_bytes != 0 && facts.staged_bytes + bytes > facts.staged_bytes_max) {
+    return fail(Errc::overloaded, fmt::format("{} bytes wait for the disk already, the limit is {}",
+                                              facts.staged_bytes, facts.staged_bytes_max));
+  }
+  if (facts.acks_waiting >= AdmissionFacts::acks_waiting_max) {
+    return fail(Errc::overloaded, fmt::format("{} batches of this partition wait for their answer",
+                                              facts.acks_waiting));
+  }
+  return check_sequence(producers, header);
+}
+
+}  // namespace millrace
