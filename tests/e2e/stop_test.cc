@@ -1,0 +1,133 @@
+// How millraced ends, and what is there afterwards.
+#include "storage/base/random.h"
+#include "storage/base/result.h"
+#include "tests/e2e/load.h"
+#include "tests/e2e/millraced_process.h"
+#include "tests/support/temp_dir.h"
+
+#include <catch2/catch.hpp>
+
+#include <csignal>
+#include <map>
+
+namespace millrace::test {
+namespace {
+
+constexpr std::chrono::milliseconds patience{200};
+
+void create_topic(const std::string& endpoint) {
+  RawClient client(endpoint);
+  const RawReply reply = client.call(
+      {raw::create_topic(1, "orders", 1, {"segment_bytes=256 KiB", "batch_bytes_max=64 KiB"})});
+  INFO(reply.error_text());
+  REQUIRE(reply.error() == 0);
+}
+
+// G1, G2, G4: every acknowledged event is at its offset, and nothing is there twice.
+void check_log(const Load& load, const std::vector<std::string>& log) {
+  for (const auto& [sequence, offset] : load.acked()) {
+    REQUIRE(offset < log.size());
+    REQUIRE(log[offset] == payload_of(sequence));
+  }
+  std::map<std::string, std::size_t> seen;
+  for (std::size_t offset = 0; offset < log.size(); ++offset) {
+    INFO("offset " << offset);
+    const auto [place, is_new] = seen.emplace(log[offset], offset);
+    REQUIRE(is_new);
+  }
+}
+
+TEST_CASE("PS-01 SIGTERM under load: what was acknowledged is there, the rest is refused, exit 0") {
+  const TempDir dir;
+  Load load(7);
+  {
+    MillracedProcess broker(MillracedProcess::on(dir / "data"));
+    create_topic(broker.ready().listen);
+    load.connect(broker.ready().listen);
+    while (load.acked().size() < 500) REQUIRE(load.pump(std::chrono::seconds(10)));
+    broker.signal(SIGTERM);
+    while (load.pump(patience)) {
+    }
+    CHECK(broker.wait() == 0);
+    while (load.pump(std::chrono::milliseconds(0))) {  // answers that came with the last breath
+    }
+  }
+  CHECK(load.surprises().empty());
+  MillracedProcess again(MillracedProcess::on(dir / "data"));
+  check_log(load, read_all(again.ready().listen, "orders"));
+}
+
+TEST_CASE(
+    "PS-02 kill -9 at any moment: nothing acknowledged is lost, nothing retried is there twice") {
+  const std::uint64_t seed = 20'261'125;
+  INFO("seed " << seed);
+  Random random(seed);
+  const TempDir dir;
+  Load load(8);
+  bool created = false;
+  for (int round = 0; round < 6; ++round) {
+    MillracedProcess broker(MillracedProcess::on(dir / "data"));
+    if (!created) create_topic(broker.ready().listen);
+    created = true;
+    load.connect(broker.ready().listen);
+    const std::size_t target = load.acked().size() + 50 + random.below(400);
+    while (load.acked().size() < target) {
+      INFO("round " << round << ", acked " << load.acked().size() << ", surprises "
+                    << (load.surprises().empty() ? "none" : load.surprises().front()));
+      REQUIRE(load.pump(std::chrono::seconds(10)));
+    }
+    broker.signal(SIGKILL);
+    CHECK(broker.wait() == 1000 + SIGKILL);
+    while (load.pump(std::chrono::milliseconds(0))) {
+    }
+  }
+  MillracedProcess broker(MillracedProcess::on(dir / "data"));
+  load.connect(broker.ready().listen);
+  load.end();
+  while (load.has_unanswered()) REQUIRE(load.pump(std::chrono::seconds(10)));
+  INFO((load.surprises().empty() ? "" : load.surprises().front()));
+  CHECK(load.surprises().empty());
+  const auto log = read_all(broker.ready().listen, "orders");
+  check_log(load, log);
+  CHECK(log.size() == load.sent());
+}
+
+TEST_CASE("a second signal ends it at once with 1, and nothing acknowledged is lost") {
+  const TempDir dir;
+  Load load(9);
+  {
+    MillracedProcess broker(MillracedProcess::on(dir / "data"));
+    create_topic(broker.ready().listen);
+    load.connect(broker.ready().listen);
+    while (load.acked().size() < 100) REQUIRE(load.pump(std::chrono::seconds(10)));
+    broker.signal(SIGTERM);
+    broker.signal(SIGINT);
+    const int code = broker.wait();
+    CHECK((code == 0 || code == 1));  // 0: it was done before the second one was seen
+    while (load.pump(std::chrono::milliseconds(0))) {
+    }
+  }
+  MillracedProcess again(MillracedProcess::on(dir / "data"));
+  check_log(load, read_all(again.ready().listen, "orders"));
+}
+
+TEST_CASE("an idle broker with waiting clients stops at once and answers them") {
+  const TempDir dir;
+  MillracedProcess broker(MillracedProcess::on(dir / "data"));
+  create_topic(broker.ready().listen);
+  RawClient waiting(broker.ready().listen), never_reads(broker.ready().listen);
+  waiting.send({raw::fetch(5, {"orders", 0, 0}, {1, 1 << 20, 60'000})});
+  REQUIRE(waiting.call({raw::ping(6)}).error() == 0);
+  never_reads.send({raw::subscribe(1, {"orders", 0, 0}, 1, 1 << 20)});
+  const auto begin = std::chrono::steady_clock::now();
+  broker.signal(SIGTERM);
+  const auto reply = waiting.receive();
+  REQUIRE(reply);
+  CHECK(reply->id() == 5);
+  CHECK(reply->error() == static_cast<std::uint16_t>(Errc::shutting_down));
+  CHECK(broker.wait() == 0);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));
+}
+
+}  // namespace
+}  // namespace millrace::test
