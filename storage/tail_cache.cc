@@ -78,11 +78,14 @@ void TailCache::drop_from(Offset end) {
     drop_block(blocks_.size() - 1);
   }
   open_ = false;
+  durable_end_ = std::min(durable_end_, end);
 }
 
 void TailCache::clear() {
   while (!blocks_.empty()) drop_block(blocks_.size() - 1);
   open_ = false;
+  // What comes next may have lower offsets than what was: after a truncation.
+  durable_end_ = Offset{0};
 }
 
 void TailCache::drop_block(std::size_t index) {
