@@ -98,7 +98,9 @@ void Recovery::step(IoResult io) {
     case Stage::open_active:
       if (!io) return finish(fail(io.error()));
       log_.active_file = FileId{static_cast<std::int32_t>(*io)};
-      if (was_closed() && !last_found_.tail_is_dirty) return finish({});
+      if (nothing_new_since_close() && log_.durable_end == checkpoint_->durable_end &&
+          !last_found_.tail_is_dirty)
+        return finish({});
       // What was read may be in a cache only, when it was the process that died. It is durable
       // before anybody is told of it, and before anything is written because of it.
       stage_ = Stage::sync_active;
@@ -151,12 +153,19 @@ void Recovery::on_listed() {
   checkpoint_file_.load(identity_.topic_id, identity_.partition, [this](auto loaded) {
     if (!loaded) return finish(fail(loaded.error()));
     checkpoint_ = std::move(*loaded);
-    if (was_closed()) return next_header();
+    if (nothing_new_since_close()) return next_header();
     // A killed process may have left names that a loss of power would take back, after they were
     // relied on.
     stage_ = Stage::sync_names;
     environment_.disk.sync_directory(io_, identity_.directory);
   });
+}
+
+// A clean checkpoint stays the newest until the next one is written: only without a newer segment
+// is it about the files that are there.
+bool Recovery::nothing_new_since_close() const {
+  return checkpoint_ && checkpoint_->clean && !bases_.empty() && checkpoint_->segment_id != 0 &&
+         bases_.back() == checkpoint_->segment_base;
 }
 
 void Recovery::next_header() {

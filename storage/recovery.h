@@ -62,7 +62,7 @@ class Recovery {
   void finish(Result<void> outcome);
   void note_damage(const Segment& segment, const std::vector<SegmentScan::Damage>& damage);
   void refuse(std::string reason);
-  bool was_closed() const { return checkpoint_ && checkpoint_->clean; }
+  bool nothing_new_since_close() const;
   std::string path_of(std::string_view name) const;
 
   enum class Stage {
