@@ -10,7 +10,7 @@
 namespace millrace::sim {
 namespace {
 
-constexpr std::size_t trace_max = 60;
+constexpr std::size_t trace_max = 100;
 
 std::size_t total_bytes(const std::vector<ByteView>& slices) {
   std::size_t bytes = 0;
