@@ -5,6 +5,7 @@ import pathlib
 import unittest
 
 import millrace_client as m
+import segment_reader
 from make_golden import FOLDER, TIME, from_text, samples
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -12,6 +13,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def sample(name):
     return from_text((FOLDER / f"{name}.hex").read_text())
+
+
+def block(name, front):
+    """A block of 4,096 bytes whose sample leaves out the zeros between its front and its checksum."""
+    data = sample(name)
+    return data[:front] + bytes(4092 - front) + data[front:]
 
 
 class GoldenTest(unittest.TestCase):
@@ -84,13 +91,42 @@ class GoldenTest(unittest.TestCase):
             body = m.compress(codec, raw)
             self.assertEqual(m.decompress(codec, body, len(raw)), raw)
 
+    def test_a_stored_batch_keeps_the_sum_of_its_producer(self):
+        sent, stored = sample("batch"), sample("stored_batch_header")
+        header, events, _ = m.parse_batch(stored + sent[96:])
+        self.assertEqual((header.base_offset, header.position, header.durable_position, header.previous_crc), (0, 4096, 4096, 0))
+        self.assertEqual([event.payload for event in events], [b'{"n":1}', b"hello, millrace"])
+        sum_as_sent = m.parse_header(sent).body_crc ^ m.batch_seed(0, 0)
+        self.assertEqual(header.body_crc ^ m.batch_seed(header.segment_id, 0), sum_as_sent)
+
+    def test_the_files_of_a_data_directory_fit_together(self):
+        cluster = segment_reader.parse_identity(block("identity", 40))
+        header = segment_reader.parse_segment_header(block("segment_header", 102))
+        state = segment_reader.parse_checkpoint_slot(sample("checkpoint"))
+        stored = m.parse_header(sample("stored_batch_header"))
+        self.assertEqual((header.cluster_id, header.topic_name, header.partition, header.base_offset), (cluster, "orders", 0, 0))
+        self.assertEqual((header.previous_segment_id, header.previous_crc), (0, 0))
+        self.assertEqual((state.topic_id, state.segment_id, state.clean), (header.topic_id, header.segment_id, True))
+        self.assertEqual((state.start_offset, state.durable_end, state.scan_position), (0, 2, 8192))
+        self.assertEqual((stored.segment_id, state.last_crc), (header.segment_id, stored.header_crc))
+        body_sum = stored.body_crc ^ m.batch_seed(stored.segment_id, 0)
+        self.assertEqual(state.producers, {0x1122334455667788: (0, [(0, 2, body_sum, 0, stored.append_time)])})
+
+    def test_a_topic_meta_says_what_the_topic_is(self):
+        meta = segment_reader.parse_topic_meta(sample("topic_meta"))
+        header = segment_reader.parse_segment_header(block("segment_header", 102))
+        self.assertEqual((meta["id"], meta["name"], meta["partitions"]), (header.topic_id, "orders", 1))
+
     def test_the_worked_examples_in_the_pages_are_these_bytes(self):
-        page = (ROOT / "docs" / "wire-protocol.md").read_text()
-        for name in ("ping_request", "ping_reply", "batch", "live_head"):
-            shown = "".join(line for line in page.split(f"<!-- golden {name} -->")[1].split("<!-- end -->")[0].splitlines(True)
-                            if line[:4].strip().isdigit() and "  " in line)
-            bytes_shown = bytes.fromhex("".join(line.split("  ")[1] for line in shown.splitlines()))
-            self.assertEqual(bytes_shown.hex(" "), sample(name).hex(" "), name)
+        shown = {"wire-protocol.md": ("ping_request", "ping_reply", "batch", "live_head"),
+                 "storage-format.md": ("identity", "topic_meta", "segment_header", "stored_batch_header", "checkpoint")}
+        for page, names in shown.items():
+            text = (ROOT / "docs" / page).read_text()
+            for name in names:
+                listing = text.split(f"<!-- golden {name} -->")[1].split("<!-- end -->")[0]
+                lines = [line for line in listing.splitlines() if line[:4].isdigit()]
+                shown_bytes = bytes.fromhex("".join(line.split("  ")[1] for line in lines))
+                self.assertEqual(shown_bytes.hex(" "), sample(name).hex(" "), f"{page}: {name}")
 
 
 if __name__ == "__main__":

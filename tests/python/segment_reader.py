@@ -210,18 +210,20 @@ def _index_agrees(index, segment, path):
     return True
 
 
+def parse_topic_meta(data):
+    magic, version, length, crc = struct.unpack_from("<8sIII", data)
+    if magic != b"TMIRMET1" or version != 1 or m.crc32c(data[:16] + data[32:32 + length]) != crc:
+        raise m.Corrupt("not a topic.meta")
+    return m.decode_root("TopicMeta", data[32:32 + length])
+
+
 def read_topic_meta(folder):
     """The newer valid one of two copies."""
     best = None
     for name in ("topic.meta.0", "topic.meta.1"):
         path = folder / name
-        if not path.exists():
-            continue
-        data = path.read_bytes()
-        magic, version, length, crc = struct.unpack_from("<8sIII", data)
-        if magic != b"TMIRMET1" or version != 1 or m.crc32c(data[:16] + data[32:32 + length]) != crc:
-            raise m.Corrupt(f"{path}: not a topic.meta")
-        meta = m.decode_root("TopicMeta", data[32:32 + length])
-        if best is None or meta["generation"] > best["generation"]:
-            best = meta
+        if path.exists():
+            meta = parse_topic_meta(path.read_bytes())
+            if best is None or meta["generation"] > best["generation"]:
+                best = meta
     return best
