@@ -95,7 +95,7 @@ void SegmentRead::walk() {
     const ScanStep step = scan_batch(window_, at_, file_end_, expect_);
     if (step.kind == ScanStep::Kind::need_more) {
       if (collected() != 0) break;
-      return read_window(step.position, step.needed);
+      return read_window(at_, (step.position - at_) + step.needed);
     }
     if (step.kind == ScanStep::Kind::no_batch) {
       if (collected() != 0) break;  // the next read meets the damage first

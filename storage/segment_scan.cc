@@ -78,7 +78,7 @@ void SegmentScan::walk() {
     if (plan_.end_offset && expect_.next_offset >= *plan_.end_offset) return close({});
     const ScanStep step = scan_batch(window_, at_, found_.file_end, expect_);
     switch (step.kind) {
-      case ScanStep::Kind::need_more: return read_window(step.position, step.needed);
+      case ScanStep::Kind::need_more: return read_window(at_, (step.position - at_) + step.needed);
       case ScanStep::Kind::batch:
         expect_ = {plan_.segment_id, step.header.end_offset(), step.header.header_crc};
         at_ = step.next;
