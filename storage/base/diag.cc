@@ -8,12 +8,15 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 namespace millrace::diag {
 namespace {
 
 std::atomic<Level> threshold{Level::warn};
 std::atomic<bool> json{false};
+
+constexpr std::size_t queue_lines = 8192;
 
 std::mutex writer_mutex;
 std::shared_ptr<spdlog::details::thread_pool> pool;
@@ -47,8 +50,34 @@ std::string escaped(std::string_view text, bool for_json) {
   return out;
 }
 
+std::size_t dropped_reported = 0;  // under writer_mutex
+
+// What to say about lines that were dropped since this was last asked; empty if none, or if the
+// queue is still so full that saying it would drop another.
+std::string dropped_since(bool at_end) {
+  if (!pool) return {};
+  const std::size_t dropped = pool->overrun_counter();
+  if (dropped == dropped_reported) return {};
+  if (!at_end && pool->queue_size() > queue_lines / 2) return {};
+  return fmt::format("{} lines were dropped because standard error was not read",
+                     dropped - std::exchange(dropped_reported, dropped));
+}
+
+void put(spdlog::logger& target, Level level, std::string_view channel, std::string_view clean) {
+  if (json.load(std::memory_order_relaxed)) {
+    target.log(to_spdlog(level), R"("channel":"{}","message":"{}")", channel, clean);
+  } else {
+    target.log(to_spdlog(level), "{}: {}", channel, clean);
+  }
+}
+
 std::shared_ptr<spdlog::logger> current_writer() {
   const std::lock_guard lock(writer_mutex);
+  if (writer) {
+    if (const std::string text = dropped_since(false); !text.empty()) {
+      put(*writer, Level::warn, "diag", text);
+    }
+  }
   return writer;
 }
 
@@ -59,7 +88,8 @@ void configure(Level level, Style style) {
   threshold = level;
   json = style == Style::json;
   if (!writer) {
-    pool = std::make_shared<spdlog::details::thread_pool>(8192, 1);
+    dropped_reported = 0;
+    pool = std::make_shared<spdlog::details::thread_pool>(queue_lines, 1);
     auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
     writer = std::make_shared<spdlog::async_logger>("millrace", std::move(sink), pool,
                                                     spdlog::async_overflow_policy::overrun_oldest);
@@ -73,7 +103,12 @@ void configure(Level level, Style style) {
 
 void shutdown() {
   const std::lock_guard lock(writer_mutex);
-  if (writer) writer->flush();
+  if (writer) {
+    if (const std::string text = dropped_since(true); !text.empty()) {
+      put(*writer, Level::warn, "diag", text);
+    }
+    writer->flush();
+  }
   writer.reset();
   pool.reset();  // joins the writer thread after the queue is empty
 }
@@ -83,14 +118,7 @@ bool enabled(Level level) { return level >= threshold.load(std::memory_order_rel
 void write(Level level, std::string_view channel, std::string_view text) {
   const bool as_json = json.load(std::memory_order_relaxed);
   const std::string clean = escaped(text, as_json);
-  if (auto target = current_writer()) {
-    if (as_json) {
-      target->log(to_spdlog(level), R"("channel":"{}","message":"{}")", channel, clean);
-    } else {
-      target->log(to_spdlog(level), "{}: {}", channel, clean);
-    }
-    return;
-  }
+  if (auto target = current_writer()) return put(*target, level, channel, clean);
   fmt::print(stderr, "{}: {}\n", channel, clean);
 }
 
