@@ -152,7 +152,7 @@ Result<std::uint64_t> checked_value(const Setting& setting, std::string_view tex
                 fmt::format("{}={} is {}; allowed is {}", setting.name, quoted(text),
                             value.error().text, bounds_text(setting)));
   }
-  const bool none = setting.none_is_zero && *value == 0;
+  const bool none = setting.none_is_zero && text == "none";
   if (!none && (*value < setting.least || *value > setting.most)) {
     return fail(Errc::bad_setting, fmt::format("{}={} is out of bounds; allowed is {}",
                                                setting.name, quoted(text), bounds_text(setting)));
