@@ -1,15 +1,17 @@
-// The columns of a batch body (batch.fbs): built by producers, verified by the broker on arrival and by readers.
+// The columns of a batch body (batch.fbs): built by producers, verified by the broker on arrival
+// and by readers.
 //
-// Pure; no thread of its own. A view does not own: it is valid while the bytes it was parsed from are.
+// Pure; no thread of its own. A view does not own: it is valid while the bytes it was parsed from
+// are.
 #pragma once
+
+#include "storage/base/bytes.h"
+#include "storage/base/result.h"
 
 #include <cstdint>
 #include <memory>
 #include <string_view>
 #include <vector>
-
-#include "storage/base/bytes.h"
-#include "storage/base/result.h"
 
 namespace millrace {
 
@@ -21,9 +23,10 @@ struct HeaderView {
 // A verified, uncompressed body.
 class BatchBodyView {
  public:
-  // Verifies the FlatBuffer under tight limits, that every column has `event_count` elements, that all ends rise and
-  // stay inside, that padding rules hold and that header entries are whole. After this no accessor can fail.
-  // `body` must begin on an 8-byte boundary (CHECKed). Errors: Errc::bad_batch, naming the column and the event.
+  // Verifies the FlatBuffer under tight limits, that every column has `event_count` elements, that
+  // all ends rise and stay inside, that padding rules hold and that header entries are whole. After
+  // this no accessor can fail. `body` must begin on an 8-byte boundary (CHECKed). Errors:
+  // Errc::bad_batch, naming the column and the event.
   static Result<BatchBodyView> parse(ByteView body, std::uint32_t event_count);
 
   std::uint32_t event_count() const { return event_count_; }
@@ -67,8 +70,8 @@ class BatchBodyBuilder {
   std::size_t body_bytes_with(std::size_t key, std::size_t payload, std::size_t raw_headers) const;
   std::int64_t max_time() const { return max_time_; }
 
-  // The body as one FlatBuffer, with `front_bytes` (a multiple of 8) unwritten bytes before it for a batch header.
-  // The result begins on an 8-byte boundary.
+  // The body as one FlatBuffer, with `front_bytes` (a multiple of 8) unwritten bytes before it for
+  // a batch header. The result begins on an 8-byte boundary.
   std::vector<std::byte> finish(std::size_t front_bytes) const;
 
  private:

@@ -322,6 +322,9 @@ void Log::Impl::step_truncate() {
   truncate_running_ = true;
   // What the checkpoint vouches for must not be more than what will be there. Without a scan
   // position the recovery that follows reads the last segment from its start.
+  // A retention that nobody was told of yet, and that would go beyond the new end, is for another
+  // day.
+  if (pending_start_ > truncate_end_) pending_start_ = start_offset_;
   Checkpoint lower = make_checkpoint(false);
   lower.durable_end = truncate_end_;
   lower.segment_id = 0;
