@@ -31,8 +31,7 @@ struct DraftBatch {
 
 struct BatcherOptions {
   std::uint32_t partitions = 1;
-  std::size_t batch_bytes = 0;      // a batch that would pass this is full
-  std::size_t event_bytes_max = 0;  // of one event alone in a body
+  std::size_t batch_bytes = 0;  // a batch that would pass this is full
   std::chrono::milliseconds timeout{0};
 };
 

@@ -282,3 +282,22 @@ TEST_CASE(
     break;
   }
 }
+
+TEST_CASE("embedded: a client over inproc finds a broker that came back under the same name") {
+  test::TempDir directory;
+  EmbeddedBrokerOptions options = Fixture::options(Over::inproc, directory.path());
+  options.listen = "inproc://came-back";
+  options.live = "inproc://came-back-live";
+  std::optional<EmbeddedBroker> broker = must(EmbeddedBroker::start(options));
+  ClientOptions client_options = broker->client_options();
+  client_options.timeout = 20s;
+  Client client = must(Client::connect(client_options));
+  must(Admin(client).create_topic("orders"));
+  Producer producer = must(Producer::open(client, "orders"));
+  must(must(producer.send(event_of({}, "0"))).wait());
+  broker.reset();
+  const Delivery waiting = must(producer.send(event_of({}, "1")));
+  broker.emplace(must(EmbeddedBroker::start(options)));
+  CHECK(must(waiting.wait()).offset == 1);
+  CHECK(producer.close().empty());
+}
