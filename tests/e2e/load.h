@@ -16,7 +16,8 @@ std::string payload_of(std::uint64_t sequence);
 
 class Load {
  public:
-  static constexpr std::size_t window = 64;
+  // As many batches of a session as the broker remembers.
+  static constexpr std::size_t window = 32;
 
   explicit Load(std::uint64_t producer_id) : producer_id_(producer_id) {}
 
