@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+"""Holds the pages to the code: links lead somewhere, the tests that the README names exist, and tables that come from the
+code are what the code says. Usage: pages_test.py [PATH_OF_MILLRACED]"""
+
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+import millrace_client as m
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = [page for page in ROOT.rglob("*.md") if not re.search(r"/(build[^/]*|\.git)/", str(page))]
+MILLRACED = None
+
+
+def rows(text, columns):
+    """The cells of every table row with this many columns."""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if len(cells) == columns and not set(line) <= set("|-: "):
+            yield cells
+
+
+class PagesTest(unittest.TestCase):
+    def test_every_link_of_a_page_leads_somewhere(self):
+        for page in PAGES:
+            text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+            for target in re.findall(r"\]\(([^)\s]+)\)", text):
+                if re.match(r"[a-z]+:", target):
+                    continue
+                path, _, anchor = target.partition("#")
+                file = (page.parent / path).resolve() if path else page
+                self.assertTrue(file.exists(), f"{page.relative_to(ROOT)}: {target}")
+                if anchor and file.suffix == ".md":
+                    self.assertIn(anchor, self.anchors(file), f"{page.relative_to(ROOT)}: {target}")
+
+    @staticmethod
+    def anchors(page):
+        heads = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.M)
+        return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+    def test_the_tests_that_show_a_promise_exist(self):
+        cases = set()
+        for source in (ROOT / "tests").rglob("*.cc"):
+            cases.update(re.findall(r'TEST_CASE\(\s*"((?:[^"\\]|\\.)*)"', source.read_text()))
+        promises = (ROOT / "README.md").read_text().split("## Promises")[1].split("\n## ")[0]
+        named = re.findall(r"“([^”]+)”", promises)
+        self.assertGreaterEqual(len(named), 18)
+        for name in named:
+            self.assertIn(name, cases)
+
+    def test_the_table_of_errors_is_that_of_the_code(self):
+        code = (ROOT / "storage" / "base" / "result.h").read_text().split("enum class Errc")[1].split("};")[0]
+        in_code = {(int(number), name) for name, number in re.findall(r"^\s*(\w+) = (\d+),", code, flags=re.M)}
+        page = (ROOT / "docs" / "wire-protocol.md").read_text().split("## Errors")[1].split("\n## ")[0]
+        in_page, can_retry = set(), set()
+        for number, name, retry, _ in rows(page, 4):
+            if number.isdigit():
+                in_page.add((int(number), name.strip("`")))
+                can_retry.update({name.strip("`")} if retry == "yes" else set())
+        self.assertEqual(in_page, in_code)
+        body = (ROOT / "storage" / "base" / "result.cc").read_text().split("bool errc_can_retry")[1].split("return true")[0]
+        self.assertEqual(can_retry, set(re.findall(r"case Errc::(\w+):", body)))
+        for number, name in m.ERRORS.items():
+            self.assertIn((number, name), in_code)
+
+    def test_the_schemas_are_what_the_python_client_thinks(self):
+        text = "".join((ROOT / "schemas" / name).read_text() for name in ("wire.fbs", "reply.fbs", "batch.fbs", "catalog.fbs"))
+        text = re.sub(r"//.*", "", text)
+        tables = {name: re.findall(r"(\w+):\[?\w+\]?", body) for name, body in re.findall(r"table (\w+) \{(.*?)\}", text, re.S)}
+        for table, fields in m.TABLES.items():
+            self.assertEqual([name for name, _, _ in fields], tables.pop(table), table)
+        self.assertEqual(tables, {})
+        for union, members in m.UNIONS.items():
+            body = re.search(r"union %s \{(.*?)\}" % union, text, re.S).group(1)
+            self.assertEqual(members, re.findall(r"\w+", body))
+
+    def test_the_settings_are_those_of_the_program(self):
+        if MILLRACED is None:
+            self.skipTest("no millraced given")
+        printed = subprocess.run([MILLRACED, "--print-config=markdown"], stdout=subprocess.PIPE, check=True).stdout.decode()
+        page = (ROOT / "docs" / "operations.md").read_text()
+        shown = page.split("<!-- settings: millraced --print-config=markdown -->")[1].split("<!-- end of settings -->")[0]
+        self.assertEqual(shown.strip(), printed.strip())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        MILLRACED = sys.argv.pop(1)
+    unittest.main()
