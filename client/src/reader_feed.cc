@@ -92,13 +92,6 @@ void ReaderFeed::on_pushed(std::uint32_t i, const wire::Pushed& pushed,
 
 void ReaderFeed::on_error(std::uint32_t i, ClientError error, bool broken) {
   Slot& slot = slots_[i];
-  if (code_of(error) == Errc::corrupt && error.origin == Origin::broker) {
-    // The push goes on behind the damage by itself.
-    slot.next_offset = std::max(error.range_end, slot.next_offset);
-    report(i, std::move(error));
-    if (slot.next_offset >= slot.end) unsubscribe(slot);
-    return;
-  }
   connection_.forget(slot.request_id);
   slot.subscription = 0;
   // A break is no error yet: the new subscription waits for a broker as long as the client's
@@ -116,6 +109,12 @@ void ReaderFeed::on_error(std::uint32_t i, ClientError error, bool broken) {
                                     std::max(error.range_begin, error.range_end));
       report(i, std::move(error));
       return subscribe_later(i);
+    case Errc::corrupt:
+      // The error ended the subscription; the next one begins behind the damage.
+      if (error.range_end <= slot.next_offset) return report(i, std::move(error));
+      slot.next_offset = error.range_end;
+      report(i, std::move(error));
+      return subscribe(i);
     default:
       return report(i, std::move(error));  // unknown_topic and the like: this partition has ended
   }

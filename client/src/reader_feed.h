@@ -3,7 +3,7 @@
 //
 //   subscribe -> Subscribed -> Pushed ... -> inbox          credit comes back from the user's side
 //   by grant()
-//                           -> corrupt    -> inbox; the push goes on behind it
+//                           -> corrupt    -> inbox; subscribe again behind the damage
 //                           -> error      -> inbox; subscribe again where that can help
 //                           -> break      -> subscribe again at the next offset
 //
