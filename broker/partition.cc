@@ -150,7 +150,7 @@ void Partition::refuse(ClientHandle client, std::uint64_t request_id, const Erro
 
 bool Partition::is_quiet() const {
   if (life_ != Life::open) return true;
-  return acks_.empty() && (!log_.has_staged() || !log_.refusal().empty());
+  return acks_.empty() && !has_staged();
 }
 
 void Partition::flush() {

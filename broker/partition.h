@@ -76,7 +76,10 @@ class Partition final : public LogListener, public FlushList::Member {
 
   // -- FlushList::Member
   void flush() override;
-  bool has_staged() const override { return life_ == Life::open && log_.has_staged(); }
+  // What a log holds that takes no more appends never leaves, and waits for nothing.
+  bool has_staged() const override {
+    return life_ == Life::open && log_.has_staged() && log_.refusal().empty();
+  }
   std::uint64_t staged_bytes() const override { return log_.staged_bytes(); }
 
   // -- LogListener

@@ -161,6 +161,11 @@ TEST_CASE("ST-14: a failed write fails every waiting ack, nothing is acked, read
   CHECK(shard.live.published.size() == 1);
   const auto info = shard.expect<TopicInfoReply>(shard.call(DescribeTopicRequest{{"orders", {}}}));
   CHECK(info.partition_infos.at(0).state != "ok");
+  // What will never be written takes no room from other topics.
+  shard.settle();
+  CHECK(shard.process->metrics.staged_bytes.get() == 0);
+  shard.create("other");
+  shard.must_produce("other", "y");
 }
 
 TEST_CASE(

@@ -202,6 +202,25 @@ TEST_CASE("PR-14: a client that asks and never reads costs a bounded amount of m
   CHECK(shard.process->metrics.clients.get() == 0);
 }
 
+TEST_CASE("PR-14: nothing is read for a client that is busy, and all of it when it drains") {
+  Subscriber shard;
+  for (int i = 0; i < 20; ++i) shard.must_produce("orders", std::string(3000, 'x'));
+  shard.restart();
+  shard.clients.room[ShardFixture::alice] = 0;
+  shard.send(PingRequest{});
+  const auto reads = shard.disk.started(sim::Call::read);
+  std::vector<std::uint64_t> ids;
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    ids.push_back(shard.send(ShardFixture::fetch_request("orders", i)));
+  }
+  shard.advance(seconds(1));
+  CHECK(shard.disk.started(sim::Call::read) == reads);
+  CHECK(shard.process->metrics.parked_fetches.get() == 10);
+  shard.clients.room.clear();
+  shard.advance(seconds(1));
+  for (const auto id : ids) CHECK(shard.has_reply(id));
+}
+
 TEST_CASE("a client that is busy for a while gets everything, in order") {
   Subscriber shard;
   std::vector<std::string> sent;
