@@ -54,7 +54,8 @@ TEST_CASE("an event larger than a batch goes alone") {
 
 TEST_CASE("the turn of keyless events passes with the batch, taken or full") {
   Batcher batcher = batcher_of(3);
-  const Event event = event_of({}, std::string(300, 'x'));
+  const std::string payload(300, 'x');
+  const Event event = event_of({}, payload);
   CHECK(batcher.route(event, {}) == 0);
   batcher.add(0, event, {}, 1);
   CHECK(batcher.route(event, {}) == 0);

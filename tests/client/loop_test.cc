@@ -55,6 +55,7 @@ TEST_CASE("a watched socket is served while tasks keep coming") {
     Socket sender(context, ZMQ_PAIR);
     REQUIRE(zmq_bind(sender.handle(), "inproc://loop-test") == 0);
     auto receiver = std::make_unique<Socket>();
+    std::function<void()> busy;  // outlives the loop, which runs what was posted before it ends
     Loop loop([&] {
       receiver->close();
       closed.set_value();
@@ -67,7 +68,7 @@ TEST_CASE("a watched socket is served while tasks keep coming") {
       });
     });
     // A task that posts itself: the loop is never without one.
-    std::function<void()> busy = [&] {
+    busy = [&] {
       if (!received) loop.post(busy);
     };
     loop.post(busy);
