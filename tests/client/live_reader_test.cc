@@ -49,6 +49,7 @@ std::vector<std::string> read(LiveReader& reader, std::size_t count) {
   while (out.size() < count) {
     const auto batch = reader.next(10s);
     REQUIRE(batch.has_value());
+    REQUIRE_FALSE(batch->events.empty());  // else ten seconds went by
     for (const EventView& event : batch->events) out.emplace_back(event.payload);
   }
   return out;

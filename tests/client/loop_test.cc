@@ -50,7 +50,7 @@ TEST_CASE("timers fire in the order of their times and a cancelled one does not"
 TEST_CASE("a watched socket is served while tasks keep coming") {
   const Context context(nullptr);
   std::atomic<bool> received{false};
-  std::promise<void> closed;
+  std::promise<void> connected, closed;
   {
     Socket sender(context, ZMQ_PAIR);
     REQUIRE(zmq_bind(sender.handle(), "inproc://loop-test") == 0);
@@ -66,12 +66,14 @@ TEST_CASE("a watched socket is served while tasks keep coming") {
       loop.watch(receiver->handle(), ZMQ_POLLIN, [&](short) {
         if (!receiver->receive(1).empty()) received = true;
       });
+      connected.set_value();
     });
     // A task that posts itself: the loop is never without one.
     busy = [&] {
       if (!received) loop.post(busy);
     };
     loop.post(busy);
+    connected.get_future().get();
     zmq::message_t message(std::string("x"));
     REQUIRE(sender.send(message, false) == Socket::Sent::yes);
     const auto deadline = SteadyClock::now() + 10s;

@@ -44,6 +44,7 @@ std::vector<std::string> read(Reader& reader, std::size_t count = SIZE_MAX) {
   while (out.size() < count && !reader.finished()) {
     const auto batch = reader.next(10s);
     REQUIRE(batch.has_value());
+    REQUIRE_FALSE(batch->events.empty());  // else ten seconds went by
     for (const EventView& event : batch->events) out.emplace_back(event.payload);
   }
   return out;
