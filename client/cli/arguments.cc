@@ -121,6 +121,10 @@ Arguments::~Arguments() = default;
 
 void Arguments::runs(CLI::App& command, Command run) {
   command.callback([this, run = std::move(run)] { chosen_ = run; });
+  command.footer(
+      "Flags of every command: --broker ENDPOINT (or MILLRACE_BROKER), -o table|json,\n"
+      "--timeout DURATION, -q; millrace --help explains them.\n\n" +
+      command.get_footer());
 }
 
 void Arguments::add_globals() {
@@ -433,6 +437,13 @@ int Arguments::run(int argc, const char* const* argv) {
     app_->parse(argc, argv);
   } catch (const CLI::Success& asked) {
     return app_->exit(asked);  // --help, --version
+  } catch (const CLI::RequiredError& error) {
+    // A command that does not exist shows as a command that is missing.
+    const auto unknown = app_->remaining(true);
+    const std::string what = unknown.empty()
+                                 ? one_line(error.what())
+                                 : fmt::format("there is no command '{}'", unknown.front());
+    return report_usage(fmt::format("{}; see --help", what));
   } catch (const CLI::ParseError& error) {
     return report_usage(fmt::format("{}; see --help", one_line(error.what())));
   }

@@ -104,7 +104,7 @@ bool LineReader::fill() {
     }
     ended_ = count == 0;
     end_ += static_cast<std::size_t>(count);
-    ++blocks_read_;
+    if (count > 0) ++blocks_read_;
     return true;
   }
 }

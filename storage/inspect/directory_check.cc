@@ -151,8 +151,9 @@ Result<DirectoryReport> inspect_directory(const std::string& path, Depth depth,
     }
   }
   if (is_in_use(path))
-    inspection.note(
-        "lock", "a broker is running on this directory; what it writes meanwhile may look torn");
+    inspection.note("lock",
+                    "the lock is held: a broker is running here, or ended just now; what it writes "
+                    "meanwhile may look torn");
   if (is_directory(path + "/quarantine"))
     inspection.note("quarantine", "files that a broker set aside lie here");
   check_topics(inspection, cluster);

@@ -79,7 +79,7 @@ Result<bool> SegmentWalk::go_on_behind() {
   std::string reason = reason_at(bad);
   const Position boundary{align_up(bad.value, layout::commit_alignment)};
   const auto padding = window_bytes().first(std::min<std::size_t>(boundary - bad, window_size_));
-  bool dirty = !plan_.end_offset && !all_zero(padding);
+  bool dirty = !plan_.end_offset && (!all_zero(padding) || claims_segment(boundary));
   std::optional<FoundBatch> first_behind;
   Position search = bad + layout::batch_alignment;
   while (true) {
@@ -116,6 +116,16 @@ Result<bool> SegmentWalk::go_on_behind() {
   }
   result_.tail_is_torn = dirty;
   return false;
+}
+
+// Whether what lies at `at` says that it is a batch of this segment, though it does not verify: a
+// commit that was cut short. Anything else there is zero, or what the file held before it became
+// this segment.
+bool SegmentWalk::claims_segment(Position at) const {
+  if (at < window_at_ || at + layout::header_bytes > window_end()) return false;
+  const std::byte* header = window_.data() + (at - window_at_);
+  return load_le<std::uint32_t>(header + layout::magic_at) == layout::magic &&
+         load_le<std::uint64_t>(header + layout::segment_id_at) == plan_.header.segment_id;
 }
 
 // Why no batch continues the segment at `at`, which the window holds.

@@ -60,6 +60,7 @@ class SegmentWalk {
   void take_batch(const BatchHeader& header, Position at);
   // Where reading goes on behind a bad place; nothing: it does not.
   Result<bool> go_on_behind();
+  bool claims_segment(Position at) const;
   std::string reason_at(Position at) const;
 
   const FileReader& file_;
