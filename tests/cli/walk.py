@@ -1,0 +1,562 @@
+#!/usr/bin/env python3
+"""Walks over every command of `millrace` against a real broker: results, exit codes, error texts.
+
+    walk.py MILLRACE MILLRACED
+
+Needs nothing but the two programs and the standard library. Each situation is a function named test_*; one broker serves
+all that do not need their own.
+"""
+import json
+import os
+import pathlib
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+
+MILLRACE, MILLRACED = sys.argv[1], sys.argv[2]
+ONE_LINE_ERROR = re.compile(r"^millrace: .+ \((client|broker)\): .+$")
+
+
+class Broker:
+    def __init__(self, data_dir, *flags):
+        self.data_dir = data_dir
+        self.process = subprocess.Popen(
+            [MILLRACED, "--data-dir", str(data_dir), "--listen", "tcp://127.0.0.1:0", "--live", "tcp://127.0.0.1:0",
+             "--http", "127.0.0.1:0", *flags],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.endpoint = json.loads(self.process.stdout.readline())["listen"]
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        return self.process.wait(timeout=30)
+
+
+class Run:
+    def __init__(self, *words, stdin=b"", broker=None, env=None):
+        environment = dict(os.environ, **(env or {}))
+        environment.pop("MILLRACE_BROKER", None)
+        if broker:
+            environment["MILLRACE_BROKER"] = broker.endpoint
+        done = subprocess.run([MILLRACE, *map(str, words)], input=stdin, env=environment, capture_output=True, timeout=120)
+        self.words, self.code, self.out, self.err = words, done.returncode, done.stdout, done.stderr.decode()
+
+    def ok(self):
+        assert self.code == 0, f"{self.words}: exit {self.code}\n{self.err}"
+        return self
+
+    def text(self):
+        return self.ok().out.decode()
+
+    def json(self):
+        return json.loads(self.text())
+
+    def lines(self):
+        return self.text().splitlines()
+
+    def fails(self, code, *parts):
+        assert self.code == code, f"{self.words}: exit {self.code}, not {code}\n{self.err}"
+        first = self.err.splitlines()[0]
+        assert ONE_LINE_ERROR.match(first), f"{self.words}: not an error line: {first}"
+        for part in parts:
+            assert part in self.err, f"{self.words}: no '{part}' in: {self.err}"
+        return self
+
+
+def mr(*words, stdin=b""):
+    return Run(*words, stdin=stdin, broker=BROKER)
+
+
+counter = 0
+
+
+def new_topic(partitions=1, *flags):
+    global counter
+    counter += 1
+    name = f"walk-{counter}"
+    mr("topic", "create", name, "--partitions", partitions, *flags).ok()
+    return name
+
+
+def events_of(topic, *flags):
+    return [json.loads(line) for line in mr("consume", topic, "-e", "-o", "json", *flags).lines()]
+
+
+# -- usage
+
+
+def test_help_and_version():
+    for command in ([], ["topic"], ["topic", "create"], ["produce"], ["consume"], ["tail"], ["replay"], ["log", "verify"],
+                    ["log", "dump"], ["bench", "produce"], ["doctor"], ["completion", "bash"], ["ping"]):
+        text = Run(*command, "--help").text()
+        assert "millrace" in text.rstrip().splitlines()[-1], f"{command}: no example at the end"
+    assert re.match(r"millrace \d+\.\d+\.\d+\n$", Run("--version").text())
+
+
+def test_bad_usage_is_exit_2_and_one_line():
+    for words in ([], ["nonsense"], ["topic"], ["topic", "create"], ["consume"], ["consume", "a", "--group", "g"],
+                  ["topic", "list", "--timeout", "soon"], ["topic", "list", "-o", "xml"], ["produce", "a", "--ack", "maybe"],
+                  ["consume", "a", "--offset", "banana"], ["consume", "a", "-f", "%q"], ["consume", "a/x"],
+                  ["consume", "a", "-c", "0"], ["consume", "a", "-o", "json", "-f", "%v"],
+                  ["produce", "a", "--partitions", "3"], ["produce", "a", "--key", "k", "--key-field", "f"],
+                  ["produce", "a", "--header", "novalue"], ["replay", "a", "--offset", ":", "--speed", "fast"],
+                  ["replay", "a"], ["replay", "a", "--offset", ":", "--to", "a"], ["topic", "create", "a", "--set", "x"],
+                  ["topic", "trim", "a", "--before", "later"]):
+        run = Run(*words, "--broker", "tcp://127.0.0.1:1") if words else Run()
+        run.fails(2)
+        assert run.out == b"" and len(run.err.splitlines()) == 1, f"{words}: {run.err}"
+
+
+def test_no_broker_is_exit_1_within_the_timeout():
+    Run("topic", "list", "--broker", "tcp://127.0.0.1:1", "--timeout", "300ms").fails(1, "(client)", "disconnected", "300 ms")
+    Run("topic", "list", "--broker", "nonsense").fails(1, "(client)", "nonsense")
+
+
+def test_global_flags_stand_before_or_after_the_command():
+    before = Run("--broker", BROKER.endpoint, "-o", "json", "--timeout", "5s", "topic", "list").json()
+    after = Run("topic", "list", "--broker", BROKER.endpoint, "-o", "json", "--timeout", "5s").json()
+    assert before == after
+
+
+# -- topics
+
+
+def test_topics_are_created_listed_described_and_deleted():
+    name = new_topic(3, "--set", "segment_bytes=1 MiB")
+    mr("topic", "create", name).fails(1, "(broker)", "topic_exists")
+    assert name in mr("topic", "list", "-q").lines()
+    listed = [t for t in mr("topic", "list", "-o", "json").json() if t["topic"] == name]
+    assert listed[0]["partitions"] == 3
+    described = mr("topic", "describe", name, "-o", "json").json()
+    assert described["settings"]["segment_bytes"] == "1 MiB"
+    assert [p["state"] for p in described["partition_list"]] == ["ok"] * 3
+    assert name in mr("topic", "describe", name).text()
+    mr("topic", "delete", name).ok()
+    mr("topic", "delete", name).fails(1, "(broker)", "unknown_topic", name)
+    mr("topic", "describe", name).fails(1, "unknown_topic")
+    mr("topic", "create", "bad name").fails(1, "bad_topic_name")
+    mr("topic", "create", "x", "--set", "colour=red").fails(1, "bad_setting", "colour")
+    mr("topic", "create", "x", "--partitions", "5000").fails(2, "4096")
+
+
+def test_trim_moves_the_start_of_every_partition_or_of_one():
+    name = new_topic(2)
+    for partition in (0, 1):
+        mr("produce", name, "--partition", partition, stdin=b"a\nb\nc\nd\n").ok()
+    trimmed = mr("topic", "trim", name, "--before", "2", "-o", "json").json()
+    assert [(p["start_offset"], p["end_offset"]) for p in trimmed["partitions"]] == [(2, 4), (2, 4)]
+    mr("topic", "trim", name, "--before", "end", "--partition", "1").ok()
+    assert [e["value"] for e in events_of(name)] == ["c", "d"]
+
+
+def test_ping():
+    assert mr("ping", "-o", "json").json()["version"]
+
+
+# -- produce
+
+
+def test_lines_become_events_with_empty_ones_and_a_last_one_without_newline():
+    name = new_topic()
+    summary = mr("produce", name, "-o", "json", stdin=b"one\n\nthree\r\nlast").json()
+    assert summary["events"] == 4 and summary["unacked"] == 0 and summary["bytes"] == 13
+    assert summary["partitions"] == [{"partition": 0, "events": 4, "first_offset": 0, "last_offset": 3}]
+    assert [e["value"] for e in events_of(name)] == ["one", "", "three\r", "last"]
+    assert "4 events" in mr("produce", name, stdin=b"a\nb\nc\nd\n").text()
+    assert mr("produce", name, "-q", stdin=b"x\n").text() == ""
+
+
+def test_files_are_read_in_order_and_a_missing_one_is_named():
+    name = new_topic()
+    with tempfile.TemporaryDirectory() as place:
+        first, second = pathlib.Path(place, "1"), pathlib.Path(place, "2")
+        first.write_bytes(b"a\nb")
+        second.write_bytes(b"c\n")
+        mr("produce", name, first, "-", second, stdin=b"stdin\n").ok()
+        assert [e["value"] for e in events_of(name)] == ["a", "b", "stdin", "c"]
+        mr("produce", name, first, place + "/none").fails(1, "none", "No such file")
+    mr("produce", "no-such-topic", stdin=b"x").fails(1, "unknown_topic", "no-such-topic")
+
+
+def test_keys_come_from_a_separator_a_field_or_the_flag():
+    name = new_topic()
+    mr("produce", name, "--key-separator", ":", stdin=b"k1:v:1\nnokey\n").ok()
+    mr("produce", name, "--key-separator", "\\t", stdin=b"k2\tv2\n").ok()
+    mr("produce", name, "--key-field", "user.id", stdin=b'{"user":{"id":17}}\n{"user":{"id":"x"}}\n').ok()
+    mr("produce", name, "--key", "fixed", stdin=b"v\n").ok()
+    assert [e["key"] for e in events_of(name)] == ["k1", None, "k2", "17", "x", "fixed"]
+    assert events_of(name)[0]["value"] == "v:1"
+
+
+def test_a_line_without_its_key_field_stops_with_the_count_acked():
+    name = new_topic()
+    run = mr("produce", name, "--key-field", "id", "-o", "json", stdin=b'{"id":1}\n{"id":2}\n{"no":3}\n{"id":4}\n')
+    run.fails(1, "line 3", "id")
+    assert json.loads(run.out)["events"] == 2
+    mr("produce", name, "--key-field", "id", stdin=b"not json\n").fails(1, "line 1", "not JSON")
+    assert len(events_of(name)) == 2
+
+
+def test_same_key_same_partition_and_partition_flag():
+    name = new_topic(4)
+    mr("produce", name, "--key-separator", ":", stdin=b"".join(b"k%d:%d\n" % (i % 10, i) for i in range(200))).ok()
+    places = {}
+    for event in events_of(name):
+        places.setdefault(event["key"], set()).add(event["partition"])
+    assert len(places) == 10 and all(len(p) == 1 for p in places.values())
+    mr("produce", name, "--partition", "2", "--key", "anything", stdin=b"x\n").ok()
+    assert events_of(name + "/2")[-1]["value"] == "x"
+    mr("produce", name, "--partition", "9", stdin=b"x\n").fails(1, "unknown_partition")
+
+
+def test_headers_raw_create_and_compression():
+    mr("produce", "walk-made", "--create", "--partitions", "2", "--header", "a=1", "--header", "b=x=y",
+       stdin=b"v\n").ok()
+    assert mr("topic", "describe", "walk-made", "-o", "json").json()["partitions"] == 2
+    assert events_of("walk-made")[0]["headers"] == {"a": "1", "b": "x=y"}
+    name = new_topic()
+    mr("produce", name, "--raw", stdin=b"two\nlines\n").ok()
+    mr("produce", name, "--raw", stdin=b"").ok()
+    assert [e["value"] for e in events_of(name)] == ["two\nlines\n", ""]
+    text = b"".join(b"a line of text %d\n" % i for i in range(5000))
+    for codec in ("zstd", "lz4"):
+        packed = new_topic()
+        mr("produce", packed, "--compression", codec, stdin=text).ok()
+        assert mr("consume", packed, "-e").ok().out == text
+
+
+def test_ack_levels_and_the_event_that_is_too_large():
+    for level in ("durable", "received", "none"):
+        name = new_topic()
+        assert mr("produce", name, "--ack", level, "-o", "json", stdin=b"a\nb\n").json()["ack"] == level
+    run = mr("produce", new_topic(), "--raw", stdin=b"x" * 3_000_000)
+    run.fails(1, "too_large", "1048576")
+
+
+# -- consume
+
+
+def test_places_counts_and_formats():
+    name = new_topic(2)
+    for partition in (0, 1):
+        mr("produce", name, "--partition", partition, "--header", "h=1", stdin=b"0\n1\n2\n3\n4\n").ok()
+    assert len(mr("consume", name, "-e").lines()) == 10
+    assert mr("consume", name + "/1", "-e", "--offset", "-2", "-f", "%t %p %o %s %v %h %%\\n").lines() == [
+        f"{name} 1 3 1 3 h=1 %", f"{name} 1 4 1 4 h=1 %"]
+    assert sorted(mr("consume", name, "-e", "--offset", "-1").lines()) == ["4", "4"]
+    assert mr("consume", name + "/0", "--offset", "1:3", "-f", "%o,").text() == "1,2,"
+    assert mr("consume", name + "/0", "--offset", ":2").lines() == ["0", "1"]
+    assert mr("consume", name + "/0", "-c", "3").lines() == ["0", "1", "2"]
+    assert mr("consume", name, "-e", "--offset", "end").lines() == []
+    assert len(mr("consume", name, "-e", "--offset", "@-1h").lines()) == 10
+    assert len(mr("consume", name, "-e", "--offset", "@2099-01-01T00:00:00Z").lines()) == 0
+    mr("consume", name + "/7", "-e").fails(1, "unknown_partition")
+
+
+def test_json_lines_have_their_seven_members_and_base64_for_bytes():
+    name = new_topic()
+    mr("produce", name, "--raw", "--key", "k", stdin=b"\xff\x00").ok()
+    mr("produce", name, stdin="é\n".encode()).ok()
+    binary, text = events_of(name)
+    assert binary["value_base64"] == "/wA=" and "value" not in binary
+    assert list(text) == ["topic", "partition", "offset", "time", "key", "headers", "value"]
+    assert text["value"] == "é" and text["key"] is None and text["headers"] == {}
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$", text["time"])
+
+
+def start(*words):
+    environment = dict(os.environ, MILLRACE_BROKER=BROKER.endpoint)
+    return subprocess.Popen([MILLRACE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+
+
+def read_line(stream, seconds=20):
+    assert select.select([stream], [], [], seconds)[0], "nothing was printed in time"
+    return stream.readline()
+
+
+def test_following_prints_at_once_and_an_interrupt_is_its_normal_end():
+    name = new_topic()
+    mr("produce", name, stdin=b"before\n").ok()
+    follower = start("consume", name)
+    assert read_line(follower.stdout) == b"before\n"
+    mr("produce", name, stdin=b"after\n").ok()
+    assert read_line(follower.stdout) == b"after\n"
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(timeout=20) == 0
+    assert follower.stderr.read() == b""
+
+
+def test_an_interrupted_count_is_exit_130():
+    follower = start("consume", new_topic(), "-c", "5")
+    # Its own end cannot come; the topic is empty. The signal may come before or after it is connected.
+    name = new_topic()
+    mr("produce", name, stdin=b"x\n").ok()
+    waiting = start("consume", name, "-c", "5")
+    read_line(waiting.stdout)
+    for process in (follower, waiting):
+        process.send_signal(signal.SIGINT)
+    assert waiting.wait(timeout=20) == 130
+    follower.wait(timeout=20)
+
+
+def test_a_reader_that_goes_away_is_a_quiet_end():
+    name = new_topic()
+    mr("produce", name, stdin=b"line\n" * 100_000).ok()
+    consumer = start("consume", name)
+    consumer.stdout.readline()
+    consumer.stdout.close()
+    assert consumer.wait(timeout=20) == 0
+    assert consumer.stderr.read() == b""
+
+
+def test_produce_interrupted_while_it_waits_for_input_sends_what_it_has():
+    name = new_topic()
+    environment = dict(os.environ, MILLRACE_BROKER=BROKER.endpoint)
+    producer = subprocess.Popen([MILLRACE, "produce", name, "-o", "json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                env=environment)
+    producer.stdin.write(b"one\ntwo\n")
+    producer.stdin.flush()
+    watcher = start("consume", name, "-c", "2")
+    read_line(watcher.stdout)
+    producer.send_signal(signal.SIGINT)
+    out = producer.stdout.read()
+    assert producer.wait(timeout=20) == 130
+    assert json.loads(out)["events"] == 2
+    watcher.wait(timeout=20)
+    producer.stdin.close()
+
+
+def test_tail_sees_what_comes_after_it():
+    name = new_topic()
+    mr("produce", name, stdin=b"old\n").ok()
+    tail = start("tail", name, "-c", "2", "-f", "%o %v\\n")
+    assert b"following" in read_line(tail.stderr)
+    mr("produce", name, stdin=b"new1\nnew2\n").ok()
+    assert tail.communicate(timeout=20)[0] == b"1 new1\n2 new2\n"
+    assert tail.returncode == 0
+
+
+# -- replay
+
+
+def test_replay_into_a_topic_keeps_keys_headers_times_and_partitions():
+    source = new_topic(3)
+    mr("produce", source, "--key-separator", ":", "--header", "h=1",
+       stdin=b"".join(b"k%d:%d\n" % (i, i) for i in range(100))).ok()
+    summary = mr("replay", source, "--offset", ":", "--to", source + "-again", "--create", "-o", "json").json()
+    assert summary["events"] == 100 and not summary["dry_run"]
+    parts = [{k: e[k] for k in ("partition", "offset", "time", "key", "headers", "value")} for e in events_of(source)]
+    again = [{k: e[k] for k in ("partition", "offset", "time", "key", "headers", "value")} for e in events_of(source + "-again")]
+    order = lambda e: (e["partition"], e["offset"])
+    assert sorted(parts, key=order) == sorted(again, key=order)
+    mr("replay", source, "--offset", ":", "--to", "no-such-topic").fails(1, "unknown_topic")
+
+
+def test_replay_follows_the_key_where_partitions_differ():
+    source, target = new_topic(1), new_topic(4)
+    mr("produce", source, "--key-separator", ":", stdin=b"".join(b"k%d:%d\n" % (i % 7, i) for i in range(70))).ok()
+    mr("replay", source, "--offset", ":", "--to", target).ok()
+    places = {}
+    for event in events_of(target):
+        places.setdefault(event["key"], set()).add(event["partition"])
+    assert len(places) == 7 and all(len(p) == 1 for p in places.values())
+
+
+def test_replay_to_output_to_file_and_dry():
+    name = new_topic()
+    mr("produce", name, stdin=b"a\nb\nc\nd\n").ok()
+    assert mr("replay", name, "--offset", "1:3").lines() == ["b", "c"]
+    dry = mr("replay", name, "--offset", "1:", "--dry-run", "-o", "json").json()
+    assert dry["events"] == 3 and dry["dry_run"] and dry["partitions"][0]["begin_offset"] == 1
+    with tempfile.TemporaryDirectory() as place:
+        target = pathlib.Path(place, "out.txt")
+        mr("replay", name, "--offset", ":", "--to-file", target, "-f", "%o=%v\\n").ok()
+        assert target.read_text() == "0=a\n1=b\n2=c\n3=d\n"
+        mr("replay", name, "--offset", ":", "--to-file", target).fails(1, "--force")
+        assert target.read_text() == "0=a\n1=b\n2=c\n3=d\n"
+        mr("replay", name, "--offset", ":1", "--to-file", target, "--force").ok()
+        assert target.read_text() == "a\n"
+        assert os.listdir(place) == ["out.txt"]
+
+
+def test_replay_at_the_pace_of_the_event_times():
+    name = new_topic()
+    mr("produce", name, stdin=b"a\n").ok()
+    mr("produce", name, stdin=b"b\n").ok()
+    assert mr("replay", name, "--offset", ":", "--speed", "1x").lines() == ["a", "b"]
+
+
+# -- offline
+
+
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 0x10]))
+
+
+def make_directory(place, batches=40):
+    """A data directory of one topic with several segments, closed cleanly."""
+    broker = Broker(place)
+    Run("topic", "create", "t", "--set", "segment_bytes=64 KiB", broker=broker).ok()
+    for i in range(batches):
+        Run("produce", "t", "--raw", stdin=b"%04d" % i * 1000, broker=broker).ok()
+    assert broker.stop() == 0
+    return sorted(pathlib.Path(place).glob("topics/*/0/*.segment"))
+
+
+def test_verify_describe_and_dump_of_a_sound_directory():
+    with tempfile.TemporaryDirectory() as place:
+        segments = make_directory(place)
+        assert len(segments) >= 2
+        report = Run("log", "verify", place, "-o", "json").json()
+        assert report["ok"] and report["events"] == 40 and report["faults"] == []
+        described = Run("log", "describe", place, "-o", "json").json()
+        partition = described["topics"][0]["partition_list"][0]
+        assert (partition["start_offset"], partition["end_offset"], partition["closed_cleanly"]) == (0, 40, True)
+        assert "no fault" in Run("log", "verify", place).text()
+        assert "t " in Run("log", "describe", place).text()
+        batches = Run("log", "dump", segments[0]).lines()
+        assert sum(line.startswith("batch") for line in batches) >= 2
+        dumped = []
+        for segment in segments:
+            dumped += Run("log", "dump", segment, "--events", "-f", "%o %s\\n").lines()
+        assert dumped == [f"{i} 4000" for i in range(40)]
+        Run("log", "verify", "/nonexistent").fails(1, "not_found")
+        Run("log", "dump", place + "/identity").fails(1)
+
+
+def test_every_kind_of_damage_is_named_with_its_file():
+    with tempfile.TemporaryDirectory() as place:
+        segments = make_directory(place)
+        topic = segments[0].parent.parent
+        first = segments[0]
+        indexes = sorted(first.parent.glob("*.index"))
+        cases = [(first, 4096 + 50), (first, 4096 + 2000), (first, 100), (topic / "topic.meta.0", 40),
+                 (pathlib.Path(place) / "identity", 20), (segments[-1], 4096 + 50)] + [(i, 30) for i in indexes[:1]]
+        for path, at in cases:
+            flip(path, at)
+            run = Run("log", "verify", place, "-o", "json")
+            assert run.code == 1, f"{path} at {at}: not found"
+            faults = json.loads(run.out)["faults"]
+            assert any(f["file"] == str(path.relative_to(place)) for f in faults), f"{path} at {at}: {faults}"
+            flip(path, at)
+            Run("log", "verify", place).ok()
+        flip(first, 4096 + 2000)
+        report = json.loads(Run("log", "verify", place, "-o", "json").out)
+        fault = report["faults"][0]
+        assert (fault["position"], fault["begin_offset"], fault["end_offset"]) == (4096, 0, 1), fault
+        run = Run("log", "dump", first)
+        assert run.code == 1 and "offsets 0:1" in run.err
+        flip(first, 4096 + 2000)
+        middle = segments[1]
+        middle.rename(middle.with_suffix(".away"))
+        run = Run("log", "verify", place, "-o", "json")
+        assert run.code == 1 and any("missing" in f["text"] for f in json.loads(run.out)["faults"])
+
+
+def test_a_torn_tail_is_told_but_is_no_fault():
+    with tempfile.TemporaryDirectory() as place:
+        segments = make_directory(place, batches=3)
+        last = int(Run("log", "dump", segments[-1]).lines()[-2].split()[2])
+        # A commit that was cut short: its header is there, its body is not all there, and nothing says it was durable.
+        (segments[-1].parent / "checkpoint").unlink()
+        flip(segments[-1], last + 2000)
+        run = Run("log", "verify", place)
+        assert run.code == 0 and "would be cut" in run.text(), run.out
+        assert "would be cut" in Run("log", "dump", segments[-1]).ok().err
+        broker = Broker(place)
+        assert len(Run("consume", "t", "-e", broker=broker).lines()) == 2
+        assert broker.stop() == 0
+
+
+def test_a_killed_broker_leaves_no_fault():
+    with tempfile.TemporaryDirectory() as place:
+        broker = Broker(place)
+        Run("topic", "create", "t", broker=broker).ok()
+        Run("produce", "t", stdin=b"a\nb\nc\n", broker=broker).ok()
+        assert "lock is held" in Run("log", "verify", place).text()
+        broker.stop(signal.SIGKILL)
+        report = Run("log", "verify", place, "-o", "json").json()
+        assert report["ok"] and report["events"] == 3
+
+
+# -- the rest
+
+
+def test_bench():
+    produced = mr("bench", "produce", "--events", "2000", "--event-bytes", "100", "--partitions", "2", "-o", "json").json()
+    assert produced["events"] == 2000 and produced["unacked"] == 0 and produced["ack_latency"]["samples"] > 0
+    latency = mr("bench", "produce", "--latency", "--events", "50", "--event-bytes", "256", "-o", "json").json()
+    assert latency["ack_latency"]["samples"] == 50
+    shared = mr("bench", "produce", "--events", "3000", "--event-bytes", "64", "--producers", "3", "-o", "json").json()
+    assert shared["events"] == 3000
+    consumed = mr("bench", "consume", "--events", "2000", "--event-bytes", "100", "-o", "json").json()
+    assert consumed["events"] == 2000 and consumed["verified"]
+    assert "events a second" in mr("bench", "produce", "--events", "100").text()
+    assert not [t for t in mr("topic", "list", "-q").lines() if t.startswith("bench-")], "a topic of the bench stayed"
+    kept = new_topic()
+    mr("bench", "produce", "--topic", kept, "--events", "10").ok()
+    assert mr("bench", "consume", "--topic", kept, "-o", "json").json()["events"] == 10
+    mr("bench", "produce", "--event-bytes", "4").fails(2, "event-bytes")
+
+
+def test_doctor():
+    with tempfile.TemporaryDirectory() as place:
+        report = json.loads(Run("doctor", "--data-dir", place + "/not/yet", "--no-self-test", "-o", "json").out)
+        names = {check["check"] for check in report["checks"]}
+        assert {"kernel", "io_uring", "file system", "space", "direct I/O", "open files", "zeromq"} <= names
+        assert os.listdir(place) == [], "the doctor left something behind"
+        assert all(check["advice"] for check in report["checks"] if check["verdict"] != "ok")
+
+
+def test_completion():
+    script = Run("completion", "bash").text()
+    name = new_topic()
+
+    def complete(*words):
+        tail = "\n".join([script, "COMP_WORDS=(%s)" % " ".join(f"'{w}'" for w in words), f"COMP_CWORD={len(words) - 1}",
+                          "_millrace", 'printf "%s\\n" "${COMPREPLY[@]}"'])
+        environment = dict(os.environ, MILLRACE_BROKER=BROKER.endpoint,
+                           PATH=str(pathlib.Path(MILLRACE).parent) + ":" + os.environ["PATH"])
+        return subprocess.run(["bash", "-c", tail], env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+    assert complete("millrace", "pro") == ["produce"]
+    assert complete("millrace", "topic", "d") == ["describe", "delete"]
+    assert complete("millrace", "consume", name[:-1]).count(name) == 1
+    assert "--key-field" in complete("millrace", "produce", name, "--key")
+    assert complete("millrace", "-o", "") == ["table", "json"]
+    assert complete("millrace", "log", "v") == ["verify"]
+
+
+def main():
+    global BROKER
+    failed = 0
+    with tempfile.TemporaryDirectory() as place:
+        BROKER = Broker(pathlib.Path(place, "data"))
+        try:
+            for name, test in sorted(globals().items()):
+                if not name.startswith("test_") or (len(sys.argv) > 3 and sys.argv[3] not in name):
+                    continue
+                try:
+                    test()
+                    print("ok    ", name, flush=True)
+                except Exception:
+                    failed += 1
+                    print("FAILED", name, flush=True)
+                    traceback.print_exc()
+        finally:
+            code = BROKER.stop()
+        if code != 0:
+            failed += 1
+            print("FAILED: the broker ended with", code)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
