@@ -1,0 +1,26 @@
+#include "client/cli/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <catch2/catch.hpp>
+
+namespace millrace::cli {
+namespace {
+
+TEST_CASE("the help of every command ends with an example") {
+  Arguments arguments;
+  const auto has_example = [](CLI::App& command) {
+    CAPTURE(command.get_name());
+    const std::string footer = command.get_footer();
+    const auto at = footer.rfind("Example");
+    REQUIRE(at != std::string::npos);
+    CHECK(footer.find("millrace ", at) != std::string::npos);
+  };
+  for (CLI::App* command : arguments.app().get_subcommands({})) {
+    has_example(*command);
+    for (CLI::App* leaf : command->get_subcommands({})) has_example(*leaf);
+  }
+  has_example(arguments.app());
+}
+
+}  // namespace
+}  // namespace millrace::cli
