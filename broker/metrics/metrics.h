@@ -1,18 +1,20 @@
-// Counters of one shard. Written by the shard's thread, read by others (HTTP), so each is a relaxed atomic; sums over
-// shards are made on read. Names and meaning: docs/operations.md, "Metrics".
+// Counters of one shard. Written by the shard's thread, read by others (HTTP), so each is a relaxed
+// atomic; sums over shards are made on read. Names and meaning: docs/operations.md, "Metrics".
 #pragma once
+
+#include "storage/base/result.h"
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 
-#include "storage/base/result.h"
-
 namespace millrace {
 
 class Counter {
  public:
-  void add(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  void add(std::uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
   void set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
   std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
 
@@ -40,28 +42,28 @@ class LatencyHistogram {
 
 struct ShardMetrics {
   static constexpr std::size_t reasons = 128;
-  Counter requests;                                // all kinds
-  std::array<Counter, reasons> rejected;           // replies with an error, by Errc number
-  std::array<Counter, reasons> append_rejected;    // the same, of produce requests alone
+  Counter requests;                              // all kinds
+  std::array<Counter, reasons> rejected;         // replies with an error, by Errc number
+  std::array<Counter, reasons> append_rejected;  // the same, of produce requests alone
   Counter append_bytes;
   Counter events_appended;
-  LatencyHistogram append_latency;                 // request received to ack handed to the socket
-  LatencyHistogram sync_latency;                   // one commit
+  LatencyHistogram append_latency;  // request received to ack handed to the socket
+  LatencyHistogram sync_latency;    // one commit
   Counter commits;
-  Counter commit_events;                           // events that became durable
+  Counter commit_events;  // events that became durable
   Counter events_fetched;
   Counter fetch_bytes;
   LatencyHistogram fetch_latency;
   Counter live_published, live_bytes;
-  Counter live_dropped;                            // batches not published because too many bytes waited
+  Counter live_dropped;  // batches not published because too many bytes waited
   Counter replies_undeliverable;
-  Counter clients;                                 // gauge: clients with state here
-  Counter subscriptions, parked_fetches;           // gauges
-  Counter staged_bytes, reply_bytes;               // gauges
-  Counter disk_free_bytes, disk_total_bytes;       // gauges
-  Counter disk_watermark_state;                    // gauge: 0 fine, 1 warn, 2 produce refused
-  Counter io_in_flight;                            // gauge
-  Counter corrupt_ranges;                          // gauge
+  Counter clients;                            // gauge: clients with state here
+  Counter subscriptions, parked_fetches;      // gauges
+  Counter staged_bytes, reply_bytes;          // gauges
+  Counter disk_free_bytes, disk_total_bytes;  // gauges
+  Counter disk_watermark_state;               // gauge: 0 fine, 1 warn, 2 produce refused
+  Counter io_in_flight;                       // gauge
+  Counter corrupt_ranges;                     // gauge
   LatencyHistogram loop_turn;
 };
 
