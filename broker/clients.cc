@@ -30,7 +30,7 @@ std::size_t cost_of(const Reply& reply) {
   if (const auto* info = std::get_if<TopicInfoReply>(&reply.body)) {
     for (const auto& partition : info->partition_infos)
       bytes += sizeof partition + partition.state.size();
-    for (const auto& setting : info->settings) bytes += sizeof setting + setting.size();
+    for (const auto& setting : info->settings) bytes += sizeof(std::string) + setting.size();
   }
   return bytes;
 }

@@ -266,7 +266,7 @@ std::string plain_value(const BrokerConfig& config, const KeySpec& key) {
 }
 
 std::string toml_value(const BrokerConfig& config, const KeySpec& key) {
-  const std::string plain = plain_value(config, key);
+  std::string plain = plain_value(config, key);
   if (key.kind == KeyKind::boolean || key.kind == KeyKind::count || key.kind == KeyKind::percent)
     return plain;
   std::string out = "\"";
