@@ -231,8 +231,9 @@ void Ring::unwatch(int descriptor) {
     watch->watcher_ = nullptr;
     if (!watch->armed_) return;
     // At once, so that the caller may close the descriptor and its peer notices.
+    // With deferred completions the kernel lets go of it only when it is entered for events.
     disarm(*watch);
-    (void)io_uring_submit(&kernel_->ring);
+    (void)io_uring_submit_and_get_events(&kernel_->ring);
     return;
   }
 }
