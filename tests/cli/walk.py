@@ -460,6 +460,21 @@ def test_every_kind_of_damage_is_named_with_its_file():
         assert run.code == 1 and any("missing" in f["text"] for f in json.loads(run.out)["faults"])
 
 
+def test_a_torn_tail_is_told_but_is_no_fault():
+    with tempfile.TemporaryDirectory() as place:
+        segments = make_directory(place, batches=3)
+        last = int(Run("log", "dump", segments[-1]).lines()[-2].split()[2])
+        # A commit that was cut short: its header is there, its body is not all there, and nothing says it was durable.
+        (segments[-1].parent / "checkpoint").unlink()
+        flip(segments[-1], last + 2000)
+        run = Run("log", "verify", place)
+        assert run.code == 0 and "would be cut" in run.text(), run.out
+        assert "would be cut" in Run("log", "dump", segments[-1]).ok().err
+        broker = Broker(place)
+        assert len(Run("consume", "t", "-e", broker=broker).lines()) == 2
+        assert broker.stop() == 0
+
+
 def test_a_killed_broker_leaves_no_fault():
     with tempfile.TemporaryDirectory() as place:
         broker = Broker(place)
