@@ -2,7 +2,7 @@
 // and decides what an answer means.
 //
 //   take draft -> seal (epoch, sequence) -> send -> ack: decided
-//                                                 -> refused for now: pause, then all unacked
+//                                                 -> refused, may pass later: pause, then all unacked
 //                                                 again, in order, same bytes
 //                                                 -> refused or unknown: decided, and with it all
 //                                                 that was sent behind it
