@@ -1,13 +1,14 @@
 // The directory that holds everything a broker keeps: whose it is, that nobody else uses it, and
 // that it is really ours.
 //
-//   identity        4,096 bytes: whose data this is and in which format; written once, by temp
-//   file, sync and rename lock            flock'ed by the broker that runs; its text names that
-//   process topics/ pool/   kept by the broker core and by SegmentPool
+//   identity   4,096 bytes: whose data this is and in which format; written once, by temp file,
+//              sync and rename
+//   lock       flock'ed by the broker that runs; its text names that process
+//   topics/    kept by the broker core
+//   pool/      kept by SegmentPool
 //
-//   identity:  0        8         12   16               32          40              4092
-//            | magic  | version | 0  | cluster id     | created   | zeros ...     | crc32c of [0,
-//            4092) |
+//   identity:  0       8         12  16           32        40          4092
+//              | magic | version | 0 | cluster id | created | zeros ... | crc32c of [0, 4092) |
 //
 // A directory that is missing or empty becomes a new one; a first start that was cut short starts
 // again. The absence of the identity beside other files is never taken for a new broker. Blocking

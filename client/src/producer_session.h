@@ -1,11 +1,10 @@
 // One producer's session with one partition: numbers batches, keeps a window of them on their way,
 // and decides what an answer means.
 //
-//   take draft -> seal (epoch, sequence) -> send -> ack: decided
-//                                                 -> refused, may pass later: pause, then all unacked
-//                                                 again, in order, same bytes
-//                                                 -> refused or unknown: decided, and with it all
-//                                                 that was sent behind it
+//   take draft -> seal (epoch, sequence) -> send
+//     acked                     -> decided
+//     refused, may pass later   -> pause, then all unacked again, in order, same bytes
+//     refused or unknown        -> decided, and with it all that was sent behind it
 //
 // Why all behind a failed batch fail with it: the broker takes sequences without a gap only, so
 // they cannot be accepted in this epoch unless the failed one was. If its fate is unknown, theirs

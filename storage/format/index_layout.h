@@ -2,10 +2,10 @@
 // verify.
 //
 //   0       8        12       16          24           32          40            48
-//   | magic | version| entries| segment_id| base_offset| end_offset| end_position| last_append_time
-//   56        60      64
-//   | last_crc| crc   | entry[0] | entry[1] | ...      entry: u64 offset, u64 position, i64
-//   append_time
+//   | magic | version| entries| segment_id| base_offset| end_offset| end_position| last_append |
+//   56        60    64
+//   | last_crc| crc | entry[0] | entry[1] | ...
+//   entry: u64 offset, u64 position, i64 append_time
 //
 // crc covers everything but itself. Entries rise in offset, position and time, and name batch
 // starts.
