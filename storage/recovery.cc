@@ -65,19 +65,22 @@ void Recovery::step(IoResult io) {
       if (!io) return finish(fail(io.error()));
       return next_header();
     case Stage::open_header:
-      if (!io) return set_aside(io.error().text);
+      // A file that cannot be opened now may be whole: nothing is decided about it.
+      if (!io) return finish(fail(io.error()));
       file_ = FileId{static_cast<std::int32_t>(*io)};
       stage_ = Stage::header_size;
       return disk.file_size(io_, file_);
     case Stage::header_size:
-      if (io) segment_->end_position = Position{*io};
+      if (!io) return finish(fail(io.error()));
+      segment_->end_position = Position{*io};
       slab_ = environment_.slabs.take(segment_layout::header_bytes);
       if (slab_.empty()) return finish(fail(Errc::overloaded, "no memory to recover a log"));
       stage_ = Stage::read_header;
       return disk.read(io_, file_, Position{0},
                        {slab_.slab()->data(), segment_layout::header_bytes});
     case Stage::read_header:
-      take_header(io ? *io : 0);
+      if (!io) return finish(fail(io.error()));
+      take_header(*io);
       stage_ = Stage::close_header;
       return disk.close(io_, file_);
     case Stage::close_header:
@@ -135,6 +138,7 @@ void Recovery::step(IoResult io) {
       if (!io) return finish(fail(io.error()));
       log_.resume.file_bytes = align_up(tail_.value, block);
       return finish({});
+    case Stage::close_failed: return call_last(done_, fail(std::move(error_)));
     case Stage::idle: break;
   }
   UNREACHABLE("a recovery completed an I/O it never started");
@@ -445,8 +449,13 @@ void Recovery::write_zero_tail() {
 void Recovery::finish(Result<void> outcome) {
   std::sort(log_.corrupt.begin(), log_.corrupt.end(),
             [](const auto& a, const auto& b) { return a.offsets.begin < b.offsets.begin; });
-  if (!outcome) return call_last(done_, fail(outcome.error()));
-  call_last(done_, std::move(log_));
+  if (outcome) return call_last(done_, std::move(log_));
+  error_ = outcome.error();
+  const bool reading_header = stage_ == Stage::header_size || stage_ == Stage::read_header;
+  const FileId open = reading_header ? file_ : log_.active_file;
+  if (!open.is_open()) return call_last(done_, fail(std::move(error_)));
+  stage_ = Stage::close_failed;
+  environment_.disk.close(io_, open);
 }
 
 }  // namespace millrace

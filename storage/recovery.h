@@ -83,7 +83,8 @@ class Recovery {
     read_tail,
     write_tail,
     set_length,
-    sync_length
+    sync_length,
+    close_failed
   } stage_ = Stage::idle;
   LogEnvironment environment_;
   const LogIdentity& identity_;
@@ -99,6 +100,7 @@ class Recovery {
   std::optional<Checkpoint> checkpoint_;
   SegmentRef segment_;  // whose header is being read
   std::string set_aside_reason_;
+  Error error_;
   RecoveredLog log_;
   std::unique_ptr<SegmentRemoval> removal_;
   std::unique_ptr<SegmentScan> scan_;
