@@ -126,6 +126,7 @@ class Log::Impl {
   void request_checkpoint(Done done);
   void write_checkpoint();
   Checkpoint make_checkpoint(bool clean) const;
+  void seal_if_old();
   void retire(std::size_t count);
   void remove_retired();
   void proceed();
@@ -161,6 +162,7 @@ class Log::Impl {
   std::unique_ptr<Truncation> truncation_;
   std::uint32_t last_crc_ = 0;  // of the last durable batch when there is no writer
   Instant full_until_{INT64_MIN};
+  Error pause_error_;     // told while appends pause
   bool cutting_ = false;  // a full disk: taking back what was half written
 
   // Checkpoints: who waits for the one in flight, who for the next.
@@ -315,6 +317,10 @@ void Log::Impl::step_truncate() {
     return end_with(fail(Errc::offset_out_of_range, "truncation below the start of the log"));
   if (writer_) {
     const FileId file = writer_->file();
+    last_crc_ = writer_->durable_crc();
+    segments_.back()->active = false;
+    segments_.back()->sealed_at = now_wall();
+    if (!file.is_open()) segments_.pop_back();
     writer_.reset();
     io_stage_ = IoStage::close_file;
     if (file.is_open()) return environment_.disk.close(io_, file);
@@ -329,9 +335,11 @@ void Log::Impl::step_truncate() {
   lower.durable_end = truncate_end_;
   lower.segment_id = 0;
   lower.segment_base = Offset{0};
-  producers_.truncate(truncate_end_);
+  ProducerStates kept;
+  kept.restore(producers_.snapshot());
+  kept.truncate(truncate_end_);
   lower.producers.clear();
-  for (const auto& state : producers_.snapshot()) {
+  for (const auto& state : kept.snapshot()) {
     CheckpointProducer producer{state.producer_id, state.epoch, {}};
     for (const auto& b : state.recent)
       producer.batches.push_back(
@@ -383,10 +391,7 @@ Result<void> Log::Impl::admit(const BatchView& batch) {
   if (batch.bytes().size() > options_.batch_bytes_max)
     return fail(Errc::too_large, fmt::format("a batch of {} bytes is above batch_bytes_max = {}",
                                              batch.bytes().size(), options_.batch_bytes_max));
-  if (cutting_ || environment_.clock.now() < full_until_)
-    return fail(
-        Errc::storage_full,
-        "no space left for this log; free space or trim topics, appends resume by themselves");
+  if (cutting_ || environment_.clock.now() < full_until_) return fail(pause_error_);
   if (staged_bytes() != 0 && staged_bytes() + batch.bytes().size() > options_.staged_bytes_max)
     return fail(Errc::overloaded,
                 fmt::format("{} bytes wait for the disk already", staged_bytes()));
@@ -552,8 +557,14 @@ void Log::Impl::advance_durable() {
 // ---------------------------------------------------------------------------------
 
 void Log::Impl::on_write_failed(const Error& error) {
-  if (error.code != Errc::storage_full || !refusal_.empty()) return fail_log(error);
-  diag::warn("log", "{}: no space: {}", identity_.directory, error.text);
+  // A full disk and a want of descriptors pass; nothing else is tried again.
+  const bool is_full = error.code == Errc::storage_full;
+  if ((!is_full && error.code != Errc::overloaded) || !refusal_.empty()) return fail_log(error);
+  pause_error_ = is_full ? Error{Errc::storage_full,
+                                 "no space left for this log; free space or trim topics, appends "
+                                 "resume by themselves"}
+                         : Error{Errc::overloaded, error.text + "; appends resume by themselves"};
+  diag::warn("log", "{}: appends pause: {}", identity_.directory, error.text);
   cutting_ = true;
   start_cut();
 }
@@ -590,9 +601,7 @@ void Log::Impl::after_cut() {
   reset_to_durable();
   cutting_ = false;
   full_until_ = environment_.clock.now() + full_pause;
-  listener_.on_append_failed(
-      Error{Errc::storage_full,
-            "no space left for this log; free space or trim topics, appends resume by themselves"});
+  listener_.on_append_failed(pause_error_);
 }
 
 // Forgets everything that was appended and is not durable.
@@ -743,11 +752,23 @@ void Log::Impl::trim(Offset start, Done done) {
 }
 
 void Log::Impl::apply_retention() {
-  if (life_ != Life::open || segments_.size() < 2) return;
+  if (life_ != Life::open) return;
+  seal_if_old();
+  if (segments_.empty()) return;
   const std::vector<SegmentRef> all(segments_.begin(), segments_.end());
   const std::size_t count = segments_to_retire(all, options_, now_wall());
   if (count == 0) return;
-  trim(all[count]->base(), [](auto) {});
+  trim(count == all.size() ? durable_end_ : all[count]->base(), [](auto) {});
+}
+
+// A quiet log gets no append that would seal its segment, yet what is in it grows old.
+void Log::Impl::seal_if_old() {
+  if (!writer_ || sealing_ || !writer_->attached() || !writer_->all_durable()) return;
+  if (!refusal_.empty() || cutting_ || !must_roll(0, environment_.clock.wall())) return;
+  writer_->finish();
+  sealing_ = std::move(writer_);
+  begin_segment(now_wall());
+  flush();
 }
 
 void Log::Impl::retire(std::size_t count) {

@@ -120,14 +120,14 @@ void SegmentWriter::flush() {
 void SegmentWriter::on_written(IoResult result) {
   if (!result) {
     failed_ = true;
-    return on_commit_(fail(result.error()));
+    return tell(fail(result.error()));
   }
   CHECK(*result == in_flight_.position - durable_position_, "a disk writes all or fails");
   durable_position_ = in_flight_.position;
   durable_end_ = in_flight_.end;
   durable_crc_ = in_flight_.crc;
   file_bytes_ = std::max(file_bytes_, durable_position_.value);
-  on_commit_({});
+  tell({});
 }
 
 // Blocks ahead of the writer, in growing steps, so that a topic of three events costs little and a
@@ -146,7 +146,13 @@ void SegmentWriter::preallocate_ahead() {
 void SegmentWriter::on_preallocated(IoResult result) {
   // Only a favour to later writes, which meet the same trouble themselves and report it.
   if (!result) file_bytes_ = durable_position_.value;
-  on_commit_({});
+  tell({});
+}
+
+// The last act of a completion: the log may retire this writer from inside the call.
+void SegmentWriter::tell(Result<void> outcome) {
+  const OnCommit on_commit = on_commit_;
+  on_commit(std::move(outcome));
 }
 
 }  // namespace millrace

@@ -83,6 +83,7 @@ class SegmentWriter {
   };
   void on_written(IoResult result);
   void on_preallocated(IoResult result);
+  void tell(Result<void> outcome);
   void pad_to_commit();
   void preallocate_ahead();
 

@@ -9,11 +9,11 @@
 // after sync_directory of its directory; a created file's bytes only after sync_data or a synced
 // write.
 //
-// Errors: Errc::not_found, already_exists, storage_full (ENOSPC, EDQUOT, EFBIG), storage_error for
-// all else, with the call, path or file and the system's text. EINTR and EAGAIN are retried inside.
-// A short write is continued inside until all is written or an error comes; the sync of a synced
-// write covers the full length, or the write fails. A short read is a result: it ends at the end of
-// the file.
+// Errors: Errc::not_found, already_exists, storage_full (ENOSPC, EDQUOT, EFBIG), overloaded (no
+// free descriptor), storage_error for all else, with the call, path or file and the system's text.
+// EINTR and EAGAIN are retried inside. A short write is continued inside until all is written or an
+// error comes; the sync of a synced write covers the full length, or the write fails. A short read
+// is a result: it ends at the end of the file.
 //
 // Three implementations: ring_disk (io_uring), thread_disk (plain calls), the simulated one in
 // tests/sim.

@@ -36,6 +36,9 @@ Errc errc_from_errno(int error) {
     case EFBIG: return Errc::storage_full;
     case ENOENT: return Errc::not_found;
     case EEXIST: return Errc::already_exists;
+    // Nothing is wrong with the disk: the same call may pass when descriptors are free again.
+    case EMFILE:
+    case ENFILE: return Errc::overloaded;
     default: return Errc::storage_error;
   }
 }

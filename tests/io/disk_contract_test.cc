@@ -358,7 +358,7 @@ TEST_CASE(
     const LoweredLimit limit(RLIMIT_NOFILE, 3);
     const auto result = io.open("data", OpenMode::read);
     REQUIRE_FALSE(result.has_value());
-    CHECK(result.error().code == Errc::storage_error);
+    CHECK(result.error().code == Errc::overloaded);
     CHECK(result.error().text.find("RLIMIT_NOFILE") != std::string::npos);
   }
   CHECK(io.close(io.opened("data", OpenMode::read)).has_value());

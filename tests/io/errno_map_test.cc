@@ -14,9 +14,10 @@ TEST_CASE("ST-12 ST-13 no space, no quota and no file size left are storage_full
 TEST_CASE("missing and taken names have codes of their own, all else is storage_error") {
   CHECK(errc_from_errno(ENOENT) == Errc::not_found);
   CHECK(errc_from_errno(EEXIST) == Errc::already_exists);
-  for (const int error : {EIO, EINVAL, ECANCELED, EROFS, EMFILE, EACCES, ELOOP, 4000}) {
+  for (const int error : {EIO, EINVAL, ECANCELED, EROFS, EACCES, ELOOP, 4000}) {
     CHECK(errc_from_errno(error) == Errc::storage_error);
   }
+  for (const int error : {EMFILE, ENFILE}) CHECK(errc_from_errno(error) == Errc::overloaded);
 }
 
 TEST_CASE("an error's text has the call, the file and the system's words") {

@@ -507,3 +507,50 @@ TEST_CASE("segments are sealed by age when the options say so") {
   REQUIRE(f.storage.log().segment_count() == 2);
   f.require_all();
 }
+
+TEST_CASE("a quiet log seals its segment at its age, and retention takes it") {
+  auto options = small_log_options();
+  options.segment_age = seconds(100);
+  options.retention_age = seconds(50);
+  LogFixture f(1, {.log = options});
+  f.put_many(3);
+  f.storage.advance(seconds(90));
+  f.storage.log().apply_retention();
+  f.storage.settle();
+  REQUIRE(f.storage.log().start_offset() == Offset{0});
+  f.storage.advance(seconds(20));
+  f.storage.log().apply_retention();  // seals
+  f.storage.settle();
+  f.require_all(true);
+  f.storage.advance(seconds(60));
+  f.storage.log().apply_retention();  // removes
+  f.storage.settle();
+  REQUIRE(f.storage.log().start_offset() == f.storage.log().durable_end());
+  REQUIRE(f.storage.files_ending(".segment").empty());
+  f.known.clear();
+  f.put_many(2);
+  f.require_all(true);
+  f.crash();
+  f.require_all(true);
+  f.reopen();
+  f.require_all(true);
+}
+
+TEST_CASE("a segment that cannot be opened at the start is left where it is") {
+  LogFixture f;
+  f.put_segments(3);
+  f.close();
+  for (std::uint64_t nth = 1; nth <= 6; ++nth) {
+    SimDisk::Fault once;
+    once.call = Call::open;
+    once.error = Errc::overloaded;
+    once.nth = nth;
+    f.storage.disk().inject(once);
+    if (!f.storage.open()) continue;
+    f.close();
+  }
+  f.open();
+  REQUIRE(f.storage.log().refusal().empty());
+  REQUIRE(f.storage.log().corrupt_ranges().empty());
+  f.require_all(true);
+}
