@@ -133,9 +133,7 @@ void Partition::acknowledge(ClientHandle client, std::uint64_t request_id,
                             const ProducedReply& reply) {
   switch (reply.ack) {
     case Ack::none: return;
-    case Ack::received:
-      core_.environment.metrics.append_latency.record_ns(0);
-      return core_.clients.send(client, request_id, reply);
+    case Ack::received: return core_.clients.send(client, request_id, reply);
     case Ack::durable:
       acks_.push(client, request_id, core_.environment.clock.now(), reply);
       // A duplicate of what is durable waits for nothing.

@@ -22,7 +22,7 @@ using enum KeyKind;
 
 constexpr KeySpec keys[] = {
     {"data.dir", text, FIELD(data.dir), 0, 0, "",
-     "Directory of everything the broker keeps; made if its parent is there."},
+     "Directory of everything the broker keeps; made, with what is above it, if it is missing."},
     {"data.io", choice, FIELD(data.io), 0, 0, "auto|io_uring|threads",
      "How the disk is driven; auto takes io_uring and falls back to threads where the system "
      "refuses it."},
@@ -63,7 +63,7 @@ constexpr KeySpec keys[] = {
     {"topic.segment_age", duration, FIELD(topic.segment_age), 0, 100 * years, "",
      "A segment is sealed when its first batch is older than this; 0: never."},
     {"topic.retention_age", duration, FIELD(topic.retention_age), 0, 100 * years, "",
-     "Sealed segments whose last batch is older than this are removed; 0: kept."},
+     "Segments that were sealed longer ago than this are removed; 0: kept."},
     {"topic.retention_bytes", bytes, FIELD(topic.retention_bytes), 0, 1024 * TiB, "",
      "The oldest sealed segments of a partition are removed while it is larger than this; 0: no "
      "limit."},

@@ -63,7 +63,7 @@ constexpr Setting settings_table[] = {
      [](const TopicSettings& s) -> std::uint64_t { return s.live ? 1 : 0; },
      [](TopicSettings& s, std::uint64_t value) { s.live = value != 0; }},
     {"retention_age", Unit::time, ns(seconds(1)), ns(age_most), true,
-     "Sealed segments whose newest event is older than this are removed; none keeps them.",
+     "Segments that were sealed longer ago than this are removed; none keeps them.",
      get_time<&LogOptions::retention_age>, set_time<&LogOptions::retention_age>},
     {"retention_bytes", Unit::bytes, 64 * KiB, std::uint64_t{1} << 60, true,
      "The oldest sealed segments of a partition are removed while it is larger; none: no limit.",

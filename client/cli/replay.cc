@@ -185,6 +185,7 @@ int replay(const Context& context, const ReplayArguments& arguments) {
   if (!topic) return report(fmt::format("cannot replay {}", path->topic), topic.error());
   std::vector<std::uint32_t> partitions(path->partition ? 1 : topic->partitions);
   std::iota(partitions.begin(), partitions.end(), path->partition.value_or(0));
+  const double begin = monotonic_seconds();
   // The end is fixed before the first event is sent, so a topic can be replayed into itself.
   auto reader = MergedReader::open(*client, path->topic, partitions, *range);
   if (!reader) return report(fmt::format("cannot replay {}", arguments.topic), reader.error());
@@ -192,7 +193,6 @@ int replay(const Context& context, const ReplayArguments& arguments) {
   if (target == nullptr) return exit_code::failed;
 
   Counts counts;
-  const double begin = monotonic_seconds();
   const bool whole = put_all(context, *reader, *target, *speed, counts);
   int code = target->finish(whole);
   counts.seconds = monotonic_seconds() - begin;
