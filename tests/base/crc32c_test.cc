@@ -50,7 +50,7 @@ TEST_CASE("the hardware and the table agree at every length and alignment") {
 }
 
 TEST_CASE("a checksum continued in pieces is the checksum of the whole") {
-  const std::uint64_t seed = GENERATE(range(1, 50));
+  const std::uint64_t seed = static_cast<std::uint64_t>(GENERATE(range(1, 50)));
   INFO("seed " << seed);
   Random random(seed);
   const auto bytes = random_bytes(1 + random.below(10'000), seed);

@@ -44,7 +44,7 @@ TEST_CASE("a list that dies lets its elements live") {
 }
 
 TEST_CASE("random pushes and removals agree with a plain list") {
-  const std::uint64_t seed = GENERATE(range(1, 30));
+  const std::uint64_t seed = static_cast<std::uint64_t>(GENERATE(range(1, 30)));
   INFO("seed " << seed);
   Random random(seed);
   std::vector<std::unique_ptr<Item>> items;

@@ -34,7 +34,7 @@ std::size_t remaining_bytes(const WriteProgress& progress) {
 }  // namespace
 
 TEST_CASE("ST-18 a short write is continued until all bytes are there") {
-  const std::uint64_t seed = GENERATE(range(1, 200));
+  const std::uint64_t seed = static_cast<std::uint64_t>(GENERATE(range(1, 200)));
   INFO("seed " << seed);
   Random random(seed);
   std::string expected;
