@@ -80,14 +80,6 @@ template <class T>
 class [[nodiscard]] Result : public std::expected<T, Error> {
  public:
   using std::expected<T, Error>::expected;
-
-  // The base's own comparison with a value is ambiguous for a derived class: either side could
-  // become the other.
-  template <class U>
-    requires(!std::same_as<U, Result> && std::equality_comparable_with<T, U>)
-  friend bool operator==(const Result& result, const U& value) {
-    return result.has_value() && *result == value;
-  }
 };
 
 // Shorthand for the failure side: `return fail(Errc::corrupt, "...")`.
