@@ -34,9 +34,9 @@ void SegmentRemoval::step(IoResult io) {
       const SegmentRef& segment = segments_[at_];
       stage_ = Stage::take_segment;
       pooled_ = {};
-      // Two owners: this list and the caller's own; a read in flight would be a third.
-      const bool unread = segment.use_count() <= 2;
-      if (recycle_ && unread && segment->readable && pool_.has_room(segment->end_position.value)) {
+      // A read or a seal in flight would be another owner, with the file open.
+      const bool unused = segment.use_count() == 1;
+      if (recycle_ && unused && segment->readable && pool_.has_room(segment->end_position.value)) {
         pooled_ = {join_path(pool_.directory(), pool_.fresh_name()),
                    align_down(segment->end_position.value, 4096)};
         return disk_.rename(io_, segment->path, pooled_.path);

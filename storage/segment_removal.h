@@ -1,6 +1,7 @@
 // Staged operation: takes segment files out of a log's directory, oldest first, so that a crash
-// never leaves a hole. A file that nobody reads becomes a free segment if the pool has room; others
-// lose their name and live as long as their readers.
+// never leaves a hole. A file that nobody else holds becomes a free segment if the pool has room;
+// others lose their name and live as long as their readers. So the caller keeps no reference to the
+// segments.
 //
 // The caller has made durable that the log starts behind them: recovery finishes a removal that was
 // cut short.
