@@ -103,8 +103,8 @@ class Log::Impl {
 
   // Anything of ours in flight that must end before files may change hands.
   bool quiet() const {
-    return !create_ && seals_.empty() && !removal_ && !checkpoint_.busy() && !io_.in_flight() &&
-           (!writer_ || writer_->idle()) && (!sealing_ || sealing_->idle());
+    return !create_ && seals_.empty() && !removal_ && retired_.empty() && !checkpoint_.busy() &&
+           !io_.in_flight() && (!writer_ || writer_->idle()) && (!sealing_ || sealing_->idle());
   }
   void on_recovered(RecoveredLog recovered);
   Result<void> admit(const BatchView& batch);
@@ -502,6 +502,7 @@ void Log::Impl::finish_sealing() {
       environment_.disk, environment_.slabs, environment_.segment_pool, segment, file,
       index_path(*segment), std::move(index), [this, at = &place] {
         seals_.remove_if([&](const auto& seal) { return &seal == at; });
+        remove_retired();
         proceed();
       });
   place->start();
@@ -781,6 +782,11 @@ void Log::Impl::retire(std::size_t count) {
 
 void Log::Impl::remove_retired() {
   if (removal_ || retired_.empty()) return;
+  // A seal that is on its way would put an index behind a segment that is gone.
+  const bool sealing = std::any_of(seals_.begin(), seals_.end(), [this](const auto& seal) {
+    return std::find(retired_.begin(), retired_.end(), seal->segment()) != retired_.end();
+  });
+  if (sealing) return;
   std::vector<SegmentRef> batch = std::move(retired_);
   retired_.clear();
   removal_ = std::make_unique<SegmentRemoval>(

@@ -16,6 +16,7 @@ class SegmentSeal {
   SegmentSeal(Disk& disk, SlabPool& slabs, SegmentPool& pool, SegmentRef segment, FileId file,
               std::string index_path, IndexFile index, std::function<void()> done);
   void start();
+  const SegmentRef& segment() const { return segment_; }
 
  private:
   void step(IoResult io);
