@@ -30,6 +30,7 @@ void CheckpointFile::load(TopicId topic, PartitionIndex partition, Loaded done) 
   partition_ = partition;
   loaded_ = std::move(done);
   best_.reset();
+  name_is_durable_ = false;
   load_error_ = {};
   generation_ = 0;
   stage_ = Stage::load_open;
@@ -46,7 +47,6 @@ void CheckpointFile::write(Checkpoint next, Written done) {
   CHECK(!slab_.empty(), "memory for a checkpoint");
   write_bytes_ = bytes.size();
   std::memcpy(slab_.slab()->data(), bytes.data(), bytes.size());
-  created_ = false;
   stage_ = Stage::write_open;
   disk_.open(io_, join_path(directory_, checkpoint_file_name), OpenMode::write,
              Disk::Access::direct);
@@ -66,6 +66,7 @@ void CheckpointFile::step_load(IoResult io) {
         return call_last(loaded_, fail(io.error()));
       }
       file_ = FileId{static_cast<std::int32_t>(*io)};
+      name_is_durable_ = true;
       slot_ = 0;
       return read_slot(first_read_bytes);
     case Stage::load_read:
@@ -103,7 +104,7 @@ void CheckpointFile::step_write(IoResult io) {
   switch (stage_) {
     case Stage::write_open:
       if (!io && io.error().code == Errc::not_found) {
-        created_ = true;
+        name_is_durable_ = false;
         stage_ = Stage::write_create;
         return disk_.open(io_, join_path(directory_, checkpoint_file_name), OpenMode::create,
                           Disk::Access::direct);
@@ -127,10 +128,13 @@ void CheckpointFile::step_write(IoResult io) {
       slab_ = {};
       if (!io) return close_after(fail(io.error()));
       newest_slot_ = slot_;
-      if (!created_) return close_after({});
+      if (name_is_durable_) return close_after({});
       stage_ = Stage::sync_name;
       return disk_.sync_directory(io_, directory_);
-    case Stage::sync_name: return close_after(io ? Result<void>{} : fail(io.error()));
+    case Stage::sync_name:
+      if (!io) return close_after(fail(io.error()));
+      name_is_durable_ = true;
+      return close_after({});
     case Stage::write_close: stage_ = Stage::idle; return call_last(written_, std::move(outcome_));
     default: break;
   }

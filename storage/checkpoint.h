@@ -23,7 +23,8 @@ class CheckpointFile {
   CheckpointFile(Disk& disk, SlabPool& slabs, std::string directory);
 
   // Reads both slots. Answers the newest valid one that belongs to this log, or none; a slot that
-  // is damaged is named in diag, a file that is not there is none.
+  // is damaged is named in diag, a file that is not there is none. The caller makes the name of a
+  // file that is there durable, unless what it says is clean.
   void load(TopicId topic, PartitionIndex partition, Loaded done);
   // Writes `next` into the older slot, durably, making the file if needed. One at a time. The file
   // is open only meanwhile: ten thousand idle logs hold no descriptors.
@@ -64,7 +65,7 @@ class CheckpointFile {
   PartitionIndex partition_ = 0;
   std::optional<Checkpoint> best_;
   Error load_error_;
-  bool created_ = false;
+  bool name_is_durable_ = false;  // a write that failed may have left the file without it
   std::size_t write_bytes_ = 0;
   Result<void> outcome_;
   Loaded loaded_;
