@@ -20,6 +20,7 @@ void SegmentCreate::start() {
   stage_ = Stage::open;
   if (auto pooled = pool_.take()) {
     prepared_path_ = pooled->path;
+    prepared_ = true;
     made_.file_bytes = pooled->bytes;
     return disk_.open(io_, prepared_path_, OpenMode::write, Disk::Access::direct);
   }
@@ -28,11 +29,13 @@ void SegmentCreate::start() {
 }
 
 void SegmentCreate::step(IoResult io) {
-  if (stage_ == Stage::close_failed) return call_last(done_, fail(std::move(error_)));
+  if (stage_ == Stage::close_failed) return discard();
+  if (stage_ == Stage::remove_failed) return call_last(done_, fail(std::move(error_)));
   if (!io) return fail_with(io.error());
   switch (stage_) {
     case Stage::open: {
       made_.file = FileId{static_cast<std::int32_t>(*io)};
+      prepared_ = true;
       block_ = slabs_.take(segment_layout::header_bytes);
       if (block_.empty())
         return fail_with(Error{Errc::overloaded, "no memory for a segment header"});
@@ -46,6 +49,7 @@ void SegmentCreate::step(IoResult io) {
       return disk_.rename(io_, prepared_path_,
                           join_path(directory_, segment_file_name(header_.base_offset)));
     case Stage::rename:
+      prepared_ = false;
       // The pool forgets the file before the log is sure of it: a crash between may lose an empty
       // segment, but never leaves one that the pool would give away again.
       stage_ = Stage::sync_pool_directory;
@@ -55,16 +59,24 @@ void SegmentCreate::step(IoResult io) {
       return disk_.sync_directory(io_, directory_);
     case Stage::sync_log_directory: return call_last(done_, made_);
     case Stage::close_failed:
+    case Stage::remove_failed:
     case Stage::idle: break;
   }
   UNREACHABLE("a segment creation completed an I/O it never started");
 }
 
 void SegmentCreate::fail_with(Error error) {
-  if (!made_.file.is_open()) return call_last(done_, fail(std::move(error)));
   error_ = std::move(error);
+  if (!made_.file.is_open()) return discard();
   stage_ = Stage::close_failed;
   disk_.close(io_, made_.file);
+}
+
+// Attempts on a full disk go on for as long as it is full: none may leave a file that nobody takes.
+void SegmentCreate::discard() {
+  if (!prepared_) return call_last(done_, fail(std::move(error_)));
+  stage_ = Stage::remove_failed;
+  disk_.remove(io_, prepared_path_);
 }
 
 }  // namespace millrace

@@ -1,7 +1,7 @@
 // Staged operation: makes the file of a new segment. The order is the durability argument: header
 // durable in a file that is still in the pool's directory, then the name, then both directories. So
 // a name in a log's directory always has a whole header behind it, and a crash leaves either no new
-// segment or an empty one.
+// segment or an empty one. What fails before the file has its name leaves no file behind.
 #pragma once
 
 #include "storage/format/segment_layout.h"
@@ -29,6 +29,7 @@ class SegmentCreate {
  private:
   void step(IoResult io);
   void fail_with(Error error);
+  void discard();
 
   enum class Stage {
     idle,
@@ -37,7 +38,8 @@ class SegmentCreate {
     rename,
     sync_log_directory,
     sync_pool_directory,
-    close_failed
+    close_failed,
+    remove_failed
   } stage_ = Stage::idle;
   Disk& disk_;
   SlabPool& slabs_;
@@ -48,6 +50,7 @@ class SegmentCreate {
   Completion io_;
   Buffer block_;
   std::string prepared_path_;
+  bool prepared_ = false;  // a file is there, and not the log's yet
   Made made_;
   Error error_;
 };

@@ -48,6 +48,9 @@ void IndexWrite::step(IoResult io) {
       return bytes_ != 0 ? disk_.rename(io_, prepared_path_, path_)
                          : disk_.remove(io_, prepared_path_);
     case Stage::rename:
+      if (io) return call_last(done_);
+      stage_ = Stage::remove;
+      return disk_.remove(io_, prepared_path_);
     case Stage::remove: return call_last(done_);
     case Stage::idle: break;
   }
