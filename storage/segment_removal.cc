@@ -33,19 +33,22 @@ void SegmentRemoval::step(IoResult io) {
       // Usually there; an active or freshly recovered segment has none.
       const SegmentRef& segment = segments_[at_];
       stage_ = Stage::take_segment;
-      pooled_ = {};
+      taking_ = {};
       // A read or a seal in flight would be another owner, with the file open.
       const bool unused = segment.use_count() == 1;
-      if (recycle_ && unused && segment->readable && pool_.has_room(segment->end_position.value)) {
-        pooled_ = {join_path(pool_.directory(), pool_.fresh_name()),
-                   align_down(segment->end_position.value, 4096)};
-        return disk_.rename(io_, segment->path, pooled_.path);
+      const std::uint64_t bytes = segment->end_position.value;
+      if (recycle_ && unused && segment->readable && pool_.has_room(pooled_bytes_ + bytes)) {
+        taking_ = {join_path(pool_.directory(), pool_.fresh_name()), align_down(bytes, 4096)};
+        return disk_.rename(io_, segment->path, taking_.path);
       }
       return disk_.remove(io_, segment->path);
     }
     case Stage::take_segment:
       if (!io && io.error().code != Errc::not_found) return call_last(done_, fail(io.error()));
-      if (io && !pooled_.path.empty()) pool_.put(pooled_);
+      if (io && !taking_.path.empty()) {
+        pooled_bytes_ += taking_.bytes;
+        pooled_.push_back(std::move(taking_));
+      }
       ++at_;
       return next_segment();
     case Stage::sync_log_directory:
@@ -53,7 +56,10 @@ void SegmentRemoval::step(IoResult io) {
       stage_ = Stage::sync_pool_directory;
       return disk_.sync_directory(io_, pool_.directory());
     case Stage::sync_pool_directory:
-      return io ? call_last(done_, Result<void>{}) : call_last(done_, fail(io.error()));
+      if (!io) return call_last(done_, fail(io.error()));
+      // Not before: the old name of a file that the pool gives away must not come back.
+      for (SegmentPool::Pooled& file : pooled_) pool_.put(std::move(file));
+      return call_last(done_, Result<void>{});
     case Stage::idle: break;
   }
   UNREACHABLE("a removal completed an I/O it never started");

@@ -45,7 +45,9 @@ class SegmentRemoval {
   Done done_;
   Completion io_;
   std::size_t at_ = 0;
-  SegmentPool::Pooled pooled_;
+  SegmentPool::Pooled taking_;  // being renamed; without a path: being removed
+  std::vector<SegmentPool::Pooled> pooled_;
+  std::uint64_t pooled_bytes_ = 0;
 };
 
 }  // namespace millrace
