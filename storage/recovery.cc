@@ -88,13 +88,25 @@ void Recovery::step(IoResult io) {
       log_.segments.push_back(std::move(segment_));
       return next_header();
     case Stage::make_quarantine:
+      stage_ = Stage::sync_root;
+      return disk.sync_directory(io_, parent_path(quarantine_directory));
+    case Stage::sync_root:
+      if (!io) return finish(fail(io.error()));
       stage_ = Stage::move_aside;
       return disk.rename(
           io_, segment_->path,
           fmt::format("{}/{}-{}-{}", quarantine_directory, identity_.topic_id.to_hex(),
                       identity_.partition, segment_file_name(bases_[at_base_ - 1])));
     case Stage::move_aside:
-      if (!io) refuse(fmt::format("{} cannot be set aside: {}", segment_->path, io.error().text));
+      if (!io) {
+        refuse(fmt::format("{} cannot be set aside: {}", segment_->path, io.error().text));
+        return next_header();
+      }
+      // The new name first: without either the file would be gone.
+      stage_ = Stage::sync_quarantine;
+      return disk.sync_directory(io_, quarantine_directory);
+    case Stage::sync_quarantine:
+      if (!io) return finish(fail(io.error()));
       stage_ = Stage::sync_aside;
       return disk.sync_directory(io_, identity_.directory);
     case Stage::sync_aside: return next_header();
