@@ -127,7 +127,7 @@ class Log::Impl {
   void write_checkpoint();
   Checkpoint make_checkpoint(bool clean) const;
   void seal_if_old();
-  void retire(std::size_t count);
+  void drop_below_start();
   void remove_retired();
   void proceed();
   void step_close();
@@ -722,6 +722,7 @@ void Log::Impl::write_checkpoint() {
   checkpoint_.write(make_checkpoint(false), [this, start](auto written) {
     if (written) {
       start_offset_ = std::max(start_offset_, start);
+      drop_below_start();
     } else {
       diag::warn("log", "{}: checkpoint not written: {}", identity_.directory,
                  written.error().text);
@@ -742,14 +743,7 @@ void Log::Impl::trim(Offset start, Done done) {
     return;
   }
   pending_start_ = std::max(pending_start_, std::min(start, durable_end_));
-  request_checkpoint([this, done = std::move(done)](Result<void> written) {
-    if (!written) return done(std::move(written));
-    std::erase_if(corrupt_,
-                  [&](const CorruptRange& range) { return range.offsets.end <= start_offset_; });
-    const std::vector<SegmentRef> all(segments_.begin(), segments_.end());
-    retire(segments_below(all, start_offset_));
-    done({});
-  });
+  request_checkpoint(std::move(done));
 }
 
 void Log::Impl::apply_retention() {
@@ -772,8 +766,13 @@ void Log::Impl::seal_if_old() {
   flush();
 }
 
-void Log::Impl::retire(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
+// Whoever asked for the start may have been told of a failure: what lies below it goes all the
+// same.
+void Log::Impl::drop_below_start() {
+  std::erase_if(corrupt_,
+                [&](const CorruptRange& range) { return range.offsets.end <= start_offset_; });
+  const std::vector<SegmentRef> all(segments_.begin(), segments_.end());
+  for (std::size_t i = segments_below(all, start_offset_); i > 0; --i) {
     retired_.push_back(std::move(segments_.front()));
     segments_.pop_front();
   }
