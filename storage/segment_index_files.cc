@@ -68,7 +68,8 @@ IndexLoad::IndexLoad(Disk& disk, SlabPool& slabs, SegmentRef segment, std::strin
       io_(this, Completion::to<&IndexLoad::step, IndexLoad>()) {}
 
 void IndexLoad::start() {
-  if (segment_->active) return rebuild();  // an active segment has no index file
+  was_active_ = segment_->active;
+  if (was_active_) return rebuild();  // an active segment has no index file
   stage_ = Stage::open;
   disk_.open(io_, index_path_, OpenMode::read, Disk::Access::direct);
 }
@@ -120,7 +121,7 @@ bool IndexLoad::take(ByteView bytes) {
 }
 
 void IndexLoad::rebuild() {
-  if (!segment_->active)
+  if (!was_active_)
     diag::info("log", "{}: no usable index, rebuilding it from the segment", index_path_);
   auto index = std::make_shared<SegmentIndex>();
   SegmentScan::Plan plan;
@@ -137,15 +138,19 @@ void IndexLoad::rebuild() {
   scan_ = std::make_unique<SegmentScan>(
       disk_, slabs_, std::move(plan), note, [this, index](auto found) {
         if (!found) return call_last(done_, fail(found.error()));
-        if (segment_->active) {
-          // Appends went on meanwhile: what the scan saw comes first, what they noted stays.
+        if (was_active_) {
+          // Appends went on meanwhile, and may have sealed it: what the scan saw comes first, what
+          // they noted stays, and where it ends they know.
           std::vector<IndexEntry> merged = index->entries();
           for (const IndexEntry& entry : segment_->index.entries())
             if (merged.empty() || entry.offset > merged.back().offset) merged.push_back(entry);
           segment_->index.assign(std::move(merged));
         } else {
           segment_->index.assign(index->entries());
-          segment_->end_position = found->end_position;
+          // Behind damage the last batch is not where the segment ends.
+          if (found->damage.empty())
+            segment_->end_position =
+                Position{align_up(found->end_position.value, batch_layout::commit_alignment)};
         }
         segment_->index_whole = true;
         call_last(done_, std::move(found->damage));

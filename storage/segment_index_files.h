@@ -62,6 +62,7 @@ class IndexLoad {
   Buffer slab_;
   FileId file_;
   bool taken_ = false;
+  bool was_active_ = false;  // at the start; appends may seal it meanwhile
   std::unique_ptr<SegmentScan> scan_;
 };
 
