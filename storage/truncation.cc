@@ -2,6 +2,7 @@
 
 #include "storage/base/call_last.h"
 #include "storage/base/check.h"
+#include "storage/log_files.h"
 
 #include <fmt/core.h>
 
@@ -46,9 +47,16 @@ void Truncation::start() {
                                        fmt::format("offset {} lies inside a batch that ends at {}",
                                                    end_.value, found->end_offset.value)));
         cut_ = found->end_position;
-        remove_later();
+        remove_index();
       });
   scan_->start();
+}
+
+// Of a sealed segment that is cut: with other batches it may come to the same end again. Its name
+// goes durably with those of the segments behind it.
+void Truncation::remove_index() {
+  stage_ = Stage::remove_index;
+  disk_.remove(io_, join_path(directory_, index_file_name(last_->base())));
 }
 
 void Truncation::remove_later() {
@@ -76,6 +84,9 @@ void Truncation::step(IoResult io) {
     disk_.close(io_, file_);
   };
   switch (stage_) {
+    case Stage::remove_index:
+      if (!io && io.error().code != Errc::not_found) return call_last(done_, fail(io.error()));
+      return remove_later();
     case Stage::open:
       if (!io) return call_last(done_, fail(io.error()));
       file_ = FileId{static_cast<std::int32_t>(*io)};

@@ -28,11 +28,21 @@ class Truncation {
   void start();
 
  private:
+  void remove_index();
   void remove_later();
   void cut();
   void step(IoResult io);
 
-  enum class Stage { idle, open, read, write, set_length, sync, close } stage_ = Stage::idle;
+  enum class Stage {
+    idle,
+    remove_index,
+    open,
+    read,
+    write,
+    set_length,
+    sync,
+    close
+  } stage_ = Stage::idle;
   Disk& disk_;
   SlabPool& slabs_;
   SegmentPool& pool_;
