@@ -134,6 +134,9 @@ class Log::Impl {
   void step_truncate();
   SegmentRef segment_of(Offset offset) const;
   const CorruptRange* corrupt_at(Offset offset) const;
+  bool corrupt_ends_at(Offset end) const {
+    return !corrupt_.empty() && corrupt_.back().offsets.end >= end;
+  }
   void note_damage(const SegmentRef& segment, const std::vector<SegmentScan::Damage>& damage);
   std::string index_path(const Segment& segment) const {
     return join_path(identity_.directory, index_file_name(segment.base()));
@@ -688,7 +691,8 @@ Checkpoint Log::Impl::make_checkpoint(bool clean) const {
     if (last != segments_.rend() && (*last)->readable) {
       checkpoint.segment_base = (*last)->base();
       checkpoint.segment_id = (*last)->header.segment_id;
-      checkpoint.scan_position = (*last)->end_position;
+      // Fenced at its end, it is looked at again from its start, and never appended to.
+      if (!corrupt_ends_at(durable_end_)) checkpoint.scan_position = (*last)->end_position;
     }
   }
   // Only what is durable may count as a duplicate after a crash.
