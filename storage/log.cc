@@ -936,11 +936,14 @@ std::unique_ptr<LogRead> Log::Impl::find_time(WallTime time,
     return defer([done = std::move(done), found = answer(durable_end_)] { done(found); });
   const Offset limit = segment->active ? durable_end_ : std::min(segment->end_offset, durable_end_);
   ReadEntry& entry = new_read();
-  const auto finish = [this, at = &entry, done = std::move(done), answer](Result<Offset> found) {
+  const auto finish = [this, at = &entry, done = std::move(done), answer,
+                       segment](Result<Offset> found) {
     const auto slot = at->slot;
     const auto tell = done;
     const auto clamp = answer;
     Impl* log = this;
+    // Retention may have taken the file during the search: all that is left was appended later.
+    if (!found && !segment->active && segment->end_offset <= start_offset_) found = start_offset_;
     log->reads_.erase(at->self);
     if (!slot->cancelled) tell(found ? Result<Offset>(clamp(*found)) : std::move(found));
     log->proceed();
