@@ -338,17 +338,7 @@ void Log::Impl::step_truncate() {
   lower.durable_end = truncate_end_;
   lower.segment_id = 0;
   lower.segment_base = Offset{0};
-  ProducerStates kept;
-  kept.restore(producers_.snapshot());
-  kept.truncate(truncate_end_);
-  lower.producers.clear();
-  for (const auto& state : kept.snapshot()) {
-    CheckpointProducer producer{state.producer_id, state.epoch, {}};
-    for (const auto& b : state.recent)
-      producer.batches.push_back(
-          {b.sequence, b.event_count, b.body_checksum, b.base_offset, b.append_time});
-    lower.producers.push_back(std::move(producer));
-  }
+  lower.producers = producers_.saved(truncate_end_);
   checkpoint_.write(std::move(lower), [this, end_with](auto written) {
     if (!written) return end_with(fail(written.error()));
     truncation_ = std::make_unique<Truncation>(
@@ -695,17 +685,7 @@ Checkpoint Log::Impl::make_checkpoint(bool clean) const {
       if (!corrupt_ends_at(durable_end_)) checkpoint.scan_position = (*last)->end_position;
     }
   }
-  // Only what is durable may count as a duplicate after a crash.
-  ProducerStates durable;
-  durable.restore(producers_.snapshot());
-  durable.truncate(durable_end_);
-  for (const auto& state : durable.snapshot()) {
-    CheckpointProducer producer{state.producer_id, state.epoch, {}};
-    for (const auto& b : state.recent)
-      producer.batches.push_back(
-          {b.sequence, b.event_count, b.body_checksum, b.base_offset, b.append_time});
-    checkpoint.producers.push_back(std::move(producer));
-  }
+  checkpoint.producers = producers_.saved(durable_end_);
   return checkpoint;
 }
 

@@ -37,17 +37,27 @@ void ProducerStates::truncate(Offset end) {
   }
 }
 
-std::vector<ProducerState> ProducerStates::snapshot() const {
-  std::vector<ProducerState> out;
+std::vector<CheckpointProducer> ProducerStates::saved(Offset end) const {
+  std::vector<CheckpointProducer> out;
   out.reserve(states_.size());
-  for (const auto& [id, state] : states_) out.push_back(state);
+  for (const auto& [id, state] : states_) {
+    const auto behind =
+        std::find_if(state.recent.begin(), state.recent.end(),
+                     [&](const ProducedBatch& batch) { return batch.base_offset >= end; });
+    if (behind == state.recent.begin()) continue;
+    out.push_back({id, state.epoch, {state.recent.begin(), behind}});
+  }
   return out;
 }
 
-void ProducerStates::restore(std::vector<ProducerState> states) {
+void ProducerStates::restore(const std::vector<CheckpointProducer>& saved) {
   states_.clear();
-  for (auto& state : states) {
-    if (!state.recent.empty()) states_.emplace(state.producer_id, std::move(state));
+  for (const auto& producer : saved) {
+    if (producer.batches.empty()) continue;
+    states_.emplace(producer.producer_id,
+                    ProducerState{producer.producer_id,
+                                  producer.epoch,
+                                  {producer.batches.begin(), producer.batches.end()}});
   }
 }
 

@@ -6,6 +6,7 @@
 #include "storage/base/ids.h"
 #include "storage/base/units.h"
 #include "storage/format/batch.h"
+#include "storage/format/checkpoint_layout.h"
 
 #include <cstdint>
 #include <deque>
@@ -14,13 +15,8 @@
 
 namespace millrace {
 
-struct ProducedBatch {
-  std::uint64_t sequence = 0;  // of the first event
-  std::uint32_t event_count = 0;
-  std::uint32_t body_checksum = 0;  // of the bytes as sent
-  Offset base_offset;
-  WallTime append_time;
-};
+// Sequence of its first event, count, checksum as sent, place and time: what a checkpoint keeps.
+using ProducedBatch = CheckpointProducer::Batch;
 
 struct ProducerState {
   std::uint64_t producer_id = 0;
@@ -46,8 +42,10 @@ class ProducerStates {
   // Forgets batches at and after `end`.
   void truncate(Offset end);
   void clear() { states_.clear(); }
-  std::vector<ProducerState> snapshot() const;  // in no order
-  void restore(std::vector<ProducerState> states);
+  // For a checkpoint: what was appended below `end`, in no order. Only what is durable may count as
+  // a duplicate after a crash.
+  std::vector<CheckpointProducer> saved(Offset end) const;
+  void restore(const std::vector<CheckpointProducer>& saved);
   std::size_t size() const { return states_.size(); }
 
  private:

@@ -234,15 +234,7 @@ void Recovery::on_headers() {
     log_.durable_end = checkpoint_->durable_end;
     log_.last_append_time = checkpoint_->last_append_time;
     log_.last_crc = checkpoint_->last_crc;
-    std::vector<ProducerState> states;
-    for (auto& p : checkpoint_->producers) {
-      ProducerState state{p.producer_id, p.epoch, {}};
-      for (const auto& b : p.batches)
-        state.recent.push_back(
-            {b.sequence, b.event_count, b.body_checksum, b.base_offset, b.append_time});
-      states.push_back(std::move(state));
-    }
-    log_.producers.restore(std::move(states));
+    log_.producers.restore(checkpoint_->producers);
   } else if (!segments.empty()) {
     log_.start_offset = segments.front()->base();
   }

@@ -66,14 +66,17 @@ TEST_CASE("truncation forgets batches at and behind its end, and sessions that h
   REQUIRE(states.find(2) == nullptr);
 }
 
-TEST_CASE("a snapshot restores what it was taken of") {
+TEST_CASE("what was saved restores what was below the end") {
   ProducerStates states;
   for (std::uint64_t i = 0; i < 10; ++i) states.note(header(1 + i % 3, 4, i, i));
+  states.note(header(5, 0, 0, 10));
   ProducerStates other;
   other.note(header(77, 0, 0, 0));
-  other.restore(states.snapshot());
+  other.restore(states.saved(Offset{9}));
   REQUIRE(other.size() == 3);
   REQUIRE(other.find(77) == nullptr);
-  REQUIRE(other.find(1)->recent.size() == states.find(1)->recent.size());
+  REQUIRE(other.find(5) == nullptr);
+  REQUIRE(other.find(1)->recent.size() == states.find(1)->recent.size() - 1);
+  REQUIRE(other.find(2)->recent == states.find(2)->recent);
   REQUIRE(other.find(1)->epoch == 4);
 }
