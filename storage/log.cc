@@ -4,6 +4,7 @@
 #include "storage/base/check.h"
 #include "storage/base/diag.h"
 #include "storage/checkpoint.h"
+#include "storage/corrupt_ranges.h"
 #include "storage/log_files.h"
 #include "storage/recovery.h"
 #include "storage/retention.h"
@@ -92,7 +93,7 @@ class Log::Impl {
   Offset start_offset_, durable_end_, appended_end_;
   WallTime last_append_time_;
   ProducerStates producers_;
-  std::vector<CorruptRange> corrupt_;
+  CorruptRanges corrupt_;
   std::string refusal_;
   Errc refusal_code_ = Errc::read_only;
   std::deque<SegmentRef> segments_;
@@ -133,15 +134,12 @@ class Log::Impl {
   void step_close();
   void step_truncate();
   SegmentRef segment_of(Offset offset) const;
-  const CorruptRange* corrupt_at(Offset offset) const;
-  bool corrupt_ends_at(Offset end) const {
-    return !corrupt_.empty() && corrupt_.back().offsets.end >= end;
+  void note_damage(const SegmentRef& segment, const std::vector<SegmentScan::Damage>& damage) {
+    corrupt_.note_damage(*segment, damage, start_offset_);
   }
-  void note_damage(const SegmentRef& segment, const std::vector<SegmentScan::Damage>& damage);
   std::string index_path(const Segment& segment) const {
     return join_path(identity_.directory, index_file_name(segment.base()));
   }
-  static Error corrupt_error(const CorruptRange& range);
   std::shared_ptr<ReadSlot> defer_own(std::function<void()> call);
   std::unique_ptr<LogRead> defer(std::function<void()> call) {
     return std::make_unique<ReadHandle>(defer_own(std::move(call)));
@@ -682,7 +680,7 @@ Checkpoint Log::Impl::make_checkpoint(bool clean) const {
       checkpoint.segment_base = (*last)->base();
       checkpoint.segment_id = (*last)->header.segment_id;
       // Fenced at its end, it is looked at again from its start, and never appended to.
-      if (!corrupt_ends_at(durable_end_)) checkpoint.scan_position = (*last)->end_position;
+      if (!corrupt_.reaches(durable_end_)) checkpoint.scan_position = (*last)->end_position;
     }
   }
   checkpoint.producers = producers_.saved(durable_end_);
@@ -753,8 +751,7 @@ void Log::Impl::seal_if_old() {
 // Whoever asked for the start may have been told of a failure: what lies below it goes all the
 // same.
 void Log::Impl::drop_below_start() {
-  std::erase_if(corrupt_,
-                [&](const CorruptRange& range) { return range.offsets.end <= start_offset_; });
+  corrupt_.forget_below(start_offset_);
   const std::vector<SegmentRef> all(segments_.begin(), segments_.end());
   for (std::size_t i = segments_below(all, start_offset_); i > 0; --i) {
     retired_.push_back(std::move(segments_.front()));
@@ -794,35 +791,6 @@ SegmentRef Log::Impl::segment_of(Offset offset) const {
   return after == segments_.begin() ? nullptr : *std::prev(after);
 }
 
-const CorruptRange* Log::Impl::corrupt_at(Offset offset) const {
-  for (const CorruptRange& range : corrupt_)
-    if (offset >= range.offsets.begin && offset < range.offsets.end) return &range;
-  return nullptr;
-}
-
-Error Log::Impl::corrupt_error(const CorruptRange& range) {
-  Error error{
-      Errc::corrupt,
-      fmt::format("offsets [{}, {}) cannot be read: {} ({} at position {}); reading goes on at {}",
-                  range.offsets.begin.value, range.offsets.end.value, range.reason, range.file,
-                  range.position.value, range.offsets.end.value)};
-  error.range_begin = range.offsets.begin.value;
-  error.range_end = range.offsets.end.value;
-  return error;
-}
-
-void Log::Impl::note_damage(const SegmentRef& segment,
-                            const std::vector<SegmentScan::Damage>& damage) {
-  for (const auto& d : damage) {
-    if (corrupt_at(d.offsets.begin) != nullptr || d.offsets.end <= start_offset_) continue;
-    diag::error("log", "{} at position {}: offsets [{}, {}) do not verify; fenced", segment->path,
-                d.position.value, d.offsets.begin.value, d.offsets.end.value);
-    corrupt_.push_back({d.offsets, segment->path, d.position, "batches do not verify"});
-  }
-  std::sort(corrupt_.begin(), corrupt_.end(),
-            [](const auto& a, const auto& b) { return a.offsets.begin < b.offsets.begin; });
-}
-
 Result<ReadResult> Log::Impl::read_cached(Offset from, std::size_t bytes_max, bool& must_read) {
   must_read = false;
   if (from < start_offset_ || from > durable_end_) {
@@ -835,7 +803,7 @@ Result<ReadResult> Log::Impl::read_cached(Offset from, std::size_t bytes_max, bo
   ReadResult result;
   result.next_offset = from;
   if (from == durable_end_) return result;
-  if (const CorruptRange* range = corrupt_at(from)) return fail(corrupt_error(*range));
+  if (const CorruptRange* range = corrupt_.at(from)) return fail(corrupt_error(*range));
   for (auto& run : cache_.find(from, durable_end_, bytes_max)) {
     result.buffers.push_back(std::move(run.bytes));
     result.next_offset = run.next;
@@ -1001,7 +969,7 @@ std::uint64_t Log::bytes() const { return impl_->bytes(); }
 std::size_t Log::segment_count() const { return impl_->segments_.size(); }
 WallTime Log::last_append_time() const { return impl_->last_append_time_; }
 const ProducerStates& Log::producers() const { return impl_->producers_; }
-const std::vector<CorruptRange>& Log::corrupt_ranges() const { return impl_->corrupt_; }
+const std::vector<CorruptRange>& Log::corrupt_ranges() const { return impl_->corrupt_.list(); }
 const std::string& Log::refusal() const { return impl_->refusal_; }
 
 }  // namespace millrace

@@ -273,7 +273,7 @@ void Recovery::find_holes() {
   auto& segments = log_.segments;
   const auto missing = [&](Offset begin, Offset end, const std::string& what) {
     refuse(what);
-    if (begin < end) log_.corrupt.push_back({{begin, end}, identity_.directory, {}, what});
+    if (begin < end) log_.corrupt.add({{begin, end}, identity_.directory, {}, what});
   };
   if (segments.empty()) {
     if (checkpoint_ && checkpoint_->segment_id != 0 &&
@@ -291,10 +291,10 @@ void Recovery::find_holes() {
     const Segment& before = *segments[i];
     const Segment& after = *segments[i + 1];
     if (!before.readable) {
-      log_.corrupt.push_back({{before.base(), after.base()},
-                              before.path,
-                              Position{0},
-                              "segment header does not verify"});
+      log_.corrupt.add({{before.base(), after.base()},
+                        before.path,
+                        Position{0},
+                        "segment header does not verify"});
       continue;
     }
     if (!after.readable || after.header.previous_segment_id == before.header.segment_id) continue;
@@ -308,7 +308,7 @@ void Recovery::find_holes() {
   const Segment& last = *segments.back();
   if (!last.readable) {
     const Offset end = std::max(last.base() + 1, log_.durable_end);
-    log_.corrupt.push_back(
+    log_.corrupt.add(
         {{last.base(), end}, last.path, Position{0}, "segment header does not verify"});
     refuse(fmt::format("{}: the header of the newest segment does not verify", last.path));
   }
@@ -372,17 +372,9 @@ void Recovery::next_scan() {
   scan_->start();
 }
 
-void Recovery::note_damage(const Segment& segment, const std::vector<SegmentScan::Damage>& damage) {
-  for (const auto& d : damage) {
-    diag::error("log", "{} at position {}: offsets [{}, {}) do not verify; fenced", segment.path,
-                d.position.value, d.offsets.begin.value, d.offsets.end.value);
-    log_.corrupt.push_back({d.offsets, segment.path, d.position, "batches do not verify"});
-  }
-}
-
 void Recovery::on_scanned(SegmentScan::Found found) {
   const SegmentRef segment = log_.segments[at_scan_];
-  note_damage(*segment, found.damage);
+  log_.corrupt.note_damage(*segment, found.damage, Offset{0});
   if (at_scan_ + 1 == log_.segments.size()) {
     segment->end_offset = found.end_offset;
     segment->end_position = Position{align_up(found.end_position.value, block)};
@@ -414,8 +406,7 @@ void Recovery::on_scans_done() {
     const std::string reason = "durable batches are missing from the end of the segment";
     diag::error("log", "{}: offsets [{}, {}) were durable and are missing; fenced", last->path,
                 last->end_offset.value, known_end.value);
-    log_.corrupt.push_back(
-        {{last->end_offset, known_end}, last->path, last_found_.end_position, reason});
+    log_.corrupt.add({{last->end_offset, known_end}, last->path, last_found_.end_position, reason});
     last->end_offset = known_end;
     last->active = false;
     last->sealed_at = environment_.clock.wall();
@@ -453,8 +444,6 @@ void Recovery::write_zero_tail() {
 }
 
 void Recovery::finish(Result<void> outcome) {
-  std::sort(log_.corrupt.begin(), log_.corrupt.end(),
-            [](const auto& a, const auto& b) { return a.offsets.begin < b.offsets.begin; });
   if (outcome) return call_last(done_, std::move(log_));
   error_ = outcome.error();
   const bool reading_header = stage_ == Stage::header_size || stage_ == Stage::read_header;

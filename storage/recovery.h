@@ -8,6 +8,7 @@
 #pragma once
 
 #include "storage/checkpoint.h"
+#include "storage/corrupt_ranges.h"
 #include "storage/log.h"
 #include "storage/producer_state.h"
 #include "storage/segment.h"
@@ -32,7 +33,7 @@ struct RecoveredLog {
   std::uint32_t last_crc = 0;
   WallTime last_append_time;
   ProducerStates producers;
-  std::vector<CorruptRange> corrupt;
+  CorruptRanges corrupt;
   std::string refusal;  // empty: the log may be appended to
 };
 
@@ -60,7 +61,6 @@ class Recovery {
   void open_active();
   void write_zero_tail();
   void finish(Result<void> outcome);
-  void note_damage(const Segment& segment, const std::vector<SegmentScan::Damage>& damage);
   void refuse(std::string reason);
   bool nothing_new_since_close() const;
   std::string path_of(std::string_view name) const;
