@@ -4,8 +4,8 @@
 #include "storage/base/check.h"
 #include "storage/base/diag.h"
 #include "storage/checkpoint.h"
-#include "storage/corrupt_ranges.h"
 #include "storage/log_files.h"
+#include "storage/log_state.h"
 #include "storage/recovery.h"
 #include "storage/retention.h"
 #include "storage/segment_create.h"
@@ -86,17 +86,11 @@ class Log::Impl {
   // -- numbers
   std::uint64_t bytes() const {
     std::uint64_t total = 0;
-    for (const auto& segment : segments_) total += segment->end_position.value;
+    for (const auto& segment : state_.segments) total += segment->end_position.value;
     return total;
   }
 
-  Offset start_offset_, durable_end_, appended_end_;
-  WallTime last_append_time_;
-  ProducerStates producers_;
-  CorruptRanges corrupt_;
-  std::string refusal_;
-  Errc refusal_code_ = Errc::read_only;
-  std::deque<SegmentRef> segments_;
+  LogState state_;
 
  private:
   enum class Life { closed, opening, open, truncating, closing };
@@ -135,7 +129,7 @@ class Log::Impl {
   void step_truncate();
   SegmentRef segment_of(Offset offset) const;
   void note_damage(const SegmentRef& segment, const std::vector<SegmentScan::Damage>& damage) {
-    corrupt_.note_damage(*segment, damage, start_offset_);
+    state_.corrupt.note_damage(*segment, damage, state_.start_offset);
   }
   std::string index_path(const Segment& segment) const {
     return join_path(identity_.directory, index_file_name(segment.base()));
@@ -144,7 +138,7 @@ class Log::Impl {
   std::unique_ptr<LogRead> defer(std::function<void()> call) {
     return std::make_unique<ReadHandle>(defer_own(std::move(call)));
   }
-  WallTime now_wall() const { return std::max(environment_.clock.wall(), last_append_time_); }
+  WallTime now_wall() const { return std::max(environment_.clock.wall(), state_.last_append_time); }
 
   LogEnvironment environment_;
   const LogIdentity identity_;
@@ -161,7 +155,6 @@ class Log::Impl {
   std::unique_ptr<SegmentRemoval> removal_;
   std::vector<SegmentRef> retired_;  // waiting for removal
   std::unique_ptr<Truncation> truncation_;
-  std::uint32_t last_crc_ = 0;  // of the last durable batch when there is no writer
   Instant full_until_{INT64_MIN};
   Error pause_error_;     // told while appends pause
   bool cutting_ = false;  // a full disk: taking back what was half written
@@ -170,7 +163,7 @@ class Log::Impl {
   std::vector<Done> checkpoint_waiters_, next_checkpoint_waiters_;
   bool checkpoint_wanted_ = false;
   std::uint64_t bytes_since_checkpoint_ = 0;
-  Offset pending_start_;  // becomes start_offset_ when a checkpoint has it
+  Offset pending_start_;  // becomes state_.start_offset when a checkpoint has it
 
   Completion io_;
   IoStage io_stage_ = IoStage::idle;
@@ -212,8 +205,8 @@ void Log::Impl::open(Done done) {
         if (!recovered) {
           const Error error = recovered.error();
           life_ = Life::open;  // so that close() takes back what is open
-          refusal_ = error.text;
-          refusal_code_ = error.code;
+          state_.refusal = error.text;
+          state_.refusal_code = error.code;
           return call_last(life_done_, fail(error));
         }
         on_recovered(std::move(*recovered));
@@ -222,20 +215,13 @@ void Log::Impl::open(Done done) {
 }
 
 void Log::Impl::on_recovered(RecoveredLog recovered) {
-  segments_ = std::move(recovered.segments);
-  start_offset_ = pending_start_ = recovered.start_offset;
-  durable_end_ = appended_end_ = recovered.durable_end;
-  last_append_time_ = recovered.last_append_time;
-  producers_ = std::move(recovered.producers);
-  corrupt_ = std::move(recovered.corrupt);
-  refusal_ = std::move(recovered.refusal);
-  refusal_code_ = Errc::read_only;
-  last_crc_ = recovered.last_crc;
+  state_ = std::move(recovered.state);
+  pending_start_ = state_.start_offset;
   cache_.clear();
   if (recovered.active_file.is_open()) {
-    writer_ = std::make_unique<SegmentWriter>(environment_.disk, cache_, segments_.back()->header,
-                                              recovered.resume, options_,
-                                              [this](auto result) { on_commit(result); });
+    writer_ = std::make_unique<SegmentWriter>(environment_.disk, cache_,
+                                              state_.segments.back()->header, recovered.resume,
+                                              options_, [this](auto result) { on_commit(result); });
     writer_->attach(recovered.active_file, recovered.resume.file_bytes);
   }
   life_ = Life::open;
@@ -258,12 +244,13 @@ void Log::Impl::close(Done done) {
 void Log::Impl::step_close() {
   switch (close_step_) {
     case CloseStep::drain:
-      if (refusal_.empty() && !cutting_ && appended_end_ > durable_end_) return flush();
+      if (state_.refusal.empty() && !cutting_ && state_.appended_end > state_.durable_end)
+        return flush();
       if (!quiet() || !reads_.empty()) return;
       close_step_ = CloseStep::checkpoint;
       // A log that refuses appends keeps the checkpoint that shows why. One that never had an event
       // needs none.
-      if (refusal_.empty() && !segments_.empty()) {
+      if (state_.refusal.empty() && !state_.segments.empty()) {
         checkpoint_wanted_ = false;
         return checkpoint_.write(make_checkpoint(true), [this](auto) {
           close_step_ = CloseStep::files;
@@ -305,23 +292,24 @@ void Log::Impl::truncate(Offset end, Done done) {
 // Everything staged becomes durable first: then the files alone tell what is there.
 void Log::Impl::step_truncate() {
   if (truncate_running_) return;
-  if (refusal_.empty() && !cutting_ && appended_end_ > durable_end_) return flush();
+  if (state_.refusal.empty() && !cutting_ && state_.appended_end > state_.durable_end)
+    return flush();
   if (!quiet()) return;
   const auto end_with = [this](Result<void> outcome) {
     truncate_running_ = false;
     life_ = Life::open;
     call_last(life_done_, std::move(outcome));
   };
-  if (!refusal_.empty()) return end_with(fail(refusal_code_, refusal_));
-  if (truncate_end_ >= durable_end_) return end_with({});
-  if (truncate_end_ < start_offset_)
+  if (!state_.refusal.empty()) return end_with(fail(state_.refusal_code, state_.refusal));
+  if (truncate_end_ >= state_.durable_end) return end_with({});
+  if (truncate_end_ < state_.start_offset)
     return end_with(fail(Errc::offset_out_of_range, "truncation below the start of the log"));
   if (writer_) {
     const FileId file = writer_->file();
-    last_crc_ = writer_->durable_crc();
-    segments_.back()->active = false;
-    segments_.back()->sealed_at = now_wall();
-    if (!file.is_open()) segments_.pop_back();
+    state_.last_crc = writer_->durable_crc();
+    state_.segments.back()->active = false;
+    state_.segments.back()->sealed_at = now_wall();
+    if (!file.is_open()) state_.segments.pop_back();
     writer_.reset();
     io_stage_ = IoStage::close_file;
     if (file.is_open()) return environment_.disk.close(io_, file);
@@ -331,17 +319,17 @@ void Log::Impl::step_truncate() {
   // position the recovery that follows reads the last segment from its start.
   // A retention that nobody was told of yet, and that would go beyond the new end, is for another
   // day.
-  if (pending_start_ > truncate_end_) pending_start_ = start_offset_;
+  if (pending_start_ > truncate_end_) pending_start_ = state_.start_offset;
   Checkpoint lower = make_checkpoint(false);
   lower.durable_end = truncate_end_;
   lower.segment_id = 0;
   lower.segment_base = Offset{0};
-  lower.producers = producers_.saved(truncate_end_);
+  lower.producers = state_.producers.saved(truncate_end_);
   checkpoint_.write(std::move(lower), [this, end_with](auto written) {
     if (!written) return end_with(fail(written.error()));
     truncation_ = std::make_unique<Truncation>(
         environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
-        std::vector<SegmentRef>(segments_.begin(), segments_.end()), truncate_end_,
+        std::vector<SegmentRef>(state_.segments.begin(), state_.segments.end()), truncate_end_,
         [this](auto cut) {
           // The directory is read again as after a crash, also when the cut was refused.
           recovery_ = std::make_unique<Recovery>(
@@ -377,7 +365,7 @@ void Log::Impl::proceed() {
 // --------------------------------------------------------------------------------------------
 
 Result<void> Log::Impl::admit(const BatchView& batch) {
-  if (!refusal_.empty()) return fail(refusal_code_, refusal_);
+  if (!state_.refusal.empty()) return fail(state_.refusal_code, state_.refusal);
   if (life_ != Life::open) return fail(Errc::shutting_down, "the log is being closed or cut");
   if (batch.bytes().size() > options_.batch_bytes_max)
     return fail(Errc::too_large, fmt::format("a batch of {} bytes is above batch_bytes_max = {}",
@@ -386,7 +374,7 @@ Result<void> Log::Impl::admit(const BatchView& batch) {
   if (staged_bytes() != 0 && staged_bytes() + batch.bytes().size() > options_.staged_bytes_max)
     return fail(Errc::overloaded,
                 fmt::format("{} bytes wait for the disk already", staged_bytes()));
-  if (appended_end_.value + batch.header().event_count > offset_max.value)
+  if (state_.appended_end.value + batch.header().event_count > offset_max.value)
     return fail(Errc::offset_out_of_range, "the partition has used all its offsets");
   return {};
 }
@@ -411,12 +399,12 @@ Result<OffsetRange> Log::Impl::append(const BatchView& batch) {
   const Position at = writer_->staged_position();
   auto stamped = writer_->stage(batch, LeaderEpoch{0}, now);
   if (!stamped) return fail(stamped.error());
-  segments_.back()->index.note(*stamped, Position{stamped->position},
-                               options_.index_interval_bytes);
+  state_.segments.back()->index.note(*stamped, Position{stamped->position},
+                                     options_.index_interval_bytes);
   CHECK(stamped->position >= at.value, "batches follow each other");
-  producers_.note(*stamped);
-  last_append_time_ = now;
-  appended_end_ = stamped->end_offset();
+  state_.producers.note(*stamped);
+  state_.last_append_time = now;
+  state_.appended_end = stamped->end_offset();
   return stamped->range();
 }
 
@@ -428,17 +416,17 @@ void Log::Impl::begin_segment(WallTime now) {
   header.topic_id = identity_.topic_id;
   header.partition = identity_.partition;
   header.topic_name = identity_.topic_name;
-  header.base_offset = appended_end_;
+  header.base_offset = state_.appended_end;
   header.created = now;
   do {
     header.segment_id = environment_.random.next();
   } while (header.segment_id == 0);
-  if (!segments_.empty()) {
-    header.previous_segment_id = segments_.back()->header.segment_id;
-    header.previous_base_offset = segments_.back()->base();
-    segments_.back()->sealed_at = now;
+  if (!state_.segments.empty()) {
+    header.previous_segment_id = state_.segments.back()->header.segment_id;
+    header.previous_base_offset = state_.segments.back()->base();
+    state_.segments.back()->sealed_at = now;
   }
-  header.previous_crc = sealing_ ? sealing_->last_crc() : last_crc_;
+  header.previous_crc = sealing_ ? sealing_->last_crc() : state_.last_crc;
   auto segment = std::make_shared<Segment>();
   segment->header = header;
   segment->path = join_path(identity_.directory, segment_file_name(header.base_offset));
@@ -446,7 +434,7 @@ void Log::Impl::begin_segment(WallTime now) {
   segment->end_position = segment_layout::first_batch_position;
   segment->active = true;
   segment->index_whole = true;
-  segments_.push_back(std::move(segment));
+  state_.segments.push_back(std::move(segment));
   SegmentWriter::Resume fresh;
   fresh.end = header.base_offset;
   fresh.last_crc = header.previous_crc;
@@ -455,7 +443,7 @@ void Log::Impl::begin_segment(WallTime now) {
 }
 
 void Log::Impl::flush() {
-  if (cutting_ || !refusal_.empty()) return;
+  if (cutting_ || !state_.refusal.empty()) return;
   if (sealing_) {
     if (!sealing_->attached()) return start_create(*sealing_);
     sealing_->flush();
@@ -468,8 +456,8 @@ void Log::Impl::flush() {
 }
 
 void Log::Impl::finish_sealing() {
-  // segments_: [..., sealed, active]
-  const SegmentRef segment = segments_[segments_.size() - 2];
+  // state_.segments: [..., sealed, active]
+  const SegmentRef segment = state_.segments[state_.segments.size() - 2];
   segment->active = false;
   segment->end_offset = sealing_->durable_end();
   segment->end_position = sealing_->durable_position();
@@ -481,7 +469,7 @@ void Log::Impl::finish_sealing() {
   index.last_append_time = segment->sealed_at;
   index.last_crc = sealing_->durable_crc();
   index.entries = segment->index.entries();
-  last_crc_ = sealing_->durable_crc();
+  state_.last_crc = sealing_->durable_crc();
   const FileId file = sealing_->file();
   const bool whole = segment->index_whole;
   sealing_.reset();
@@ -533,16 +521,17 @@ void Log::Impl::on_commit(const Result<void>& result) {
 
 void Log::Impl::advance_durable() {
   const SegmentWriter& writer = sealing_ ? *sealing_ : *writer_;
-  if (writer.durable_end() <= durable_end_) return;
-  const Offset before = std::exchange(durable_end_, writer.durable_end());
-  Segment& segment = sealing_ ? *segments_[segments_.size() - 2] : *segments_.back();
+  if (writer.durable_end() <= state_.durable_end) return;
+  const Offset before = std::exchange(state_.durable_end, writer.durable_end());
+  Segment& segment =
+      sealing_ ? *state_.segments[state_.segments.size() - 2] : *state_.segments.back();
   const std::uint64_t bytes = writer.durable_position() - segment.end_position;
-  segment.end_offset = durable_end_;
+  segment.end_offset = state_.durable_end;
   segment.end_position = writer.durable_position();
-  const std::vector<Buffer> batches = cache_.batches(before, durable_end_);
-  cache_.set_durable(durable_end_);
+  const std::vector<Buffer> batches = cache_.batches(before, state_.durable_end);
+  cache_.set_durable(state_.durable_end);
   note_progress(bytes);
-  listener_.on_durable(durable_end_, batches);
+  listener_.on_durable(state_.durable_end, batches);
 }
 
 // -- when the disk refuses
@@ -551,7 +540,8 @@ void Log::Impl::advance_durable() {
 void Log::Impl::on_write_failed(const Error& error) {
   // A full disk and a want of descriptors pass; nothing else is tried again.
   const bool is_full = error.code == Errc::storage_full;
-  if ((!is_full && error.code != Errc::overloaded) || !refusal_.empty()) return fail_log(error);
+  if ((!is_full && error.code != Errc::overloaded) || !state_.refusal.empty())
+    return fail_log(error);
   pause_error_ = is_full ? Error{Errc::storage_full,
                                  "no space left for this log; free space or trim topics, appends "
                                  "resume by themselves"}
@@ -598,29 +588,29 @@ void Log::Impl::after_cut() {
 
 // Forgets everything that was appended and is not durable.
 void Log::Impl::reset_to_durable() {
-  cache_.drop_from(durable_end_);
-  producers_.truncate(durable_end_);
-  appended_end_ = durable_end_;
+  cache_.drop_from(state_.durable_end);
+  state_.producers.truncate(state_.durable_end);
+  state_.appended_end = state_.durable_end;
   // A successor that has no file yet was never there.
   if (sealing_) {
     writer_ = std::move(sealing_);
-    segments_.pop_back();
-    segments_.back()->sealed_at = {};
+    state_.segments.pop_back();
+    state_.segments.back()->sealed_at = {};
   }
   if (!writer_) return;
   if (!writer_->attached()) {
-    last_crc_ = writer_->durable_crc();
+    state_.last_crc = writer_->durable_crc();
     writer_.reset();
-    segments_.pop_back();
-    if (!segments_.empty()) segments_.back()->sealed_at = {};
+    state_.segments.pop_back();
+    if (!state_.segments.empty()) state_.segments.back()->sealed_at = {};
     return;
   }
-  Segment& segment = *segments_.back();
+  Segment& segment = *state_.segments.back();
   std::vector<IndexEntry> entries = segment.index.entries();
-  while (!entries.empty() && entries.back().offset >= durable_end_) entries.pop_back();
+  while (!entries.empty() && entries.back().offset >= state_.durable_end) entries.pop_back();
   segment.index.assign(std::move(entries));
   const FileId file = writer_->file();
-  const SegmentWriter::Resume resume{writer_->durable_position(), durable_end_,
+  const SegmentWriter::Resume resume{writer_->durable_position(), state_.durable_end,
                                      writer_->durable_crc(), writer_->durable_position().value};
   writer_ = std::make_unique<SegmentWriter>(environment_.disk, cache_, segment.header, resume,
                                             options_, [this](auto result) { on_commit(result); });
@@ -628,13 +618,13 @@ void Log::Impl::reset_to_durable() {
 }
 
 void Log::Impl::fail_log(const Error& error) {
-  if (!refusal_.empty()) return;
-  refusal_code_ = Errc::storage_error;
-  refusal_ =
+  if (!state_.refusal.empty()) return;
+  state_.refusal_code = Errc::storage_error;
+  state_.refusal =
       fmt::format("{} (no more appends until the broker is restarted; reads go on)", error.text);
   cutting_ = false;
-  diag::error("log", "{}: {}", identity_.directory, refusal_);
-  listener_.on_append_failed(Error{Errc::storage_error, refusal_});
+  diag::error("log", "{}: {}", identity_.directory, state_.refusal);
+  listener_.on_append_failed(Error{Errc::storage_error, state_.refusal});
 }
 
 // -- checkpoint, retention
@@ -658,9 +648,9 @@ Checkpoint Log::Impl::make_checkpoint(bool clean) const {
   checkpoint.partition = identity_.partition;
   checkpoint.clean = clean;
   checkpoint.start_offset = pending_start_;
-  checkpoint.durable_end = durable_end_;
-  checkpoint.last_append_time = last_append_time_;
-  checkpoint.last_crc = last_crc_;
+  checkpoint.durable_end = state_.durable_end;
+  checkpoint.last_append_time = state_.last_append_time;
+  checkpoint.last_crc = state_.last_crc;
   const SegmentWriter* writer = sealing_ ? sealing_.get() : writer_.get();
   // A successor whose file is not there yet is nothing to name.
   if (writer != nullptr && writer->attached()) {
@@ -668,22 +658,23 @@ Checkpoint Log::Impl::make_checkpoint(bool clean) const {
     checkpoint.segment_id = writer->header().segment_id;
     checkpoint.scan_position = writer->durable_position();
     checkpoint.last_crc = writer->durable_crc();
-  } else if (!segments_.empty()) {
+  } else if (!state_.segments.empty()) {
     const auto has_file = [&](const SegmentRef& s) {
       for (const auto* w : {sealing_.get(), writer_.get()})
         if (w != nullptr && !w->attached() && w->header().segment_id == s->header.segment_id)
           return false;
       return true;
     };
-    const auto last = std::find_if(segments_.rbegin(), segments_.rend(), has_file);
-    if (last != segments_.rend() && (*last)->readable) {
+    const auto last = std::find_if(state_.segments.rbegin(), state_.segments.rend(), has_file);
+    if (last != state_.segments.rend() && (*last)->readable) {
       checkpoint.segment_base = (*last)->base();
       checkpoint.segment_id = (*last)->header.segment_id;
       // Fenced at its end, it is looked at again from its start, and never appended to.
-      if (!corrupt_.reaches(durable_end_)) checkpoint.scan_position = (*last)->end_position;
+      if (!state_.corrupt.reaches(state_.durable_end))
+        checkpoint.scan_position = (*last)->end_position;
     }
   }
-  checkpoint.producers = producers_.saved(durable_end_);
+  checkpoint.producers = state_.producers.saved(state_.durable_end);
   return checkpoint;
 }
 
@@ -703,7 +694,7 @@ void Log::Impl::write_checkpoint() {
   const Offset start = pending_start_;
   checkpoint_.write(make_checkpoint(false), [this, start](auto written) {
     if (written) {
-      start_offset_ = std::max(start_offset_, start);
+      state_.start_offset = std::max(state_.start_offset, start);
       drop_below_start();
     } else {
       diag::warn("log", "{}: checkpoint not written: {}", identity_.directory,
@@ -718,30 +709,31 @@ void Log::Impl::write_checkpoint() {
 }
 
 void Log::Impl::trim(Offset start, Done done) {
-  if (!refusal_.empty() || life_ != Life::open) {
-    Error error = refusal_.empty() ? Error{Errc::shutting_down, "the log is being closed or cut"}
-                                   : Error{refusal_code_, refusal_};
+  if (!state_.refusal.empty() || life_ != Life::open) {
+    Error error = state_.refusal.empty()
+                      ? Error{Errc::shutting_down, "the log is being closed or cut"}
+                      : Error{state_.refusal_code, state_.refusal};
     defer_own([done = std::move(done), error] { done(fail(error)); });
     return;
   }
-  pending_start_ = std::max(pending_start_, std::min(start, durable_end_));
+  pending_start_ = std::max(pending_start_, std::min(start, state_.durable_end));
   request_checkpoint(std::move(done));
 }
 
 void Log::Impl::apply_retention() {
   if (life_ != Life::open) return;
   seal_if_old();
-  if (segments_.empty()) return;
-  const std::vector<SegmentRef> all(segments_.begin(), segments_.end());
+  if (state_.segments.empty()) return;
+  const std::vector<SegmentRef> all(state_.segments.begin(), state_.segments.end());
   const std::size_t count = segments_to_retire(all, options_, now_wall());
   if (count == 0) return;
-  trim(count == all.size() ? durable_end_ : all[count]->base(), [](auto) {});
+  trim(count == all.size() ? state_.durable_end : all[count]->base(), [](auto) {});
 }
 
 // A quiet log gets no append that would seal its segment, yet what is in it grows old.
 void Log::Impl::seal_if_old() {
   if (!writer_ || sealing_ || !writer_->attached() || !writer_->all_durable()) return;
-  if (!refusal_.empty() || cutting_ || !must_roll(0, environment_.clock.wall())) return;
+  if (!state_.refusal.empty() || cutting_ || !must_roll(0, environment_.clock.wall())) return;
   writer_->finish();
   sealing_ = std::move(writer_);
   begin_segment(now_wall());
@@ -751,11 +743,11 @@ void Log::Impl::seal_if_old() {
 // Whoever asked for the start may have been told of a failure: what lies below it goes all the
 // same.
 void Log::Impl::drop_below_start() {
-  corrupt_.forget_below(start_offset_);
-  const std::vector<SegmentRef> all(segments_.begin(), segments_.end());
-  for (std::size_t i = segments_below(all, start_offset_); i > 0; --i) {
-    retired_.push_back(std::move(segments_.front()));
-    segments_.pop_front();
+  state_.corrupt.forget_below(state_.start_offset);
+  const std::vector<SegmentRef> all(state_.segments.begin(), state_.segments.end());
+  for (std::size_t i = segments_below(all, state_.start_offset); i > 0; --i) {
+    retired_.push_back(std::move(state_.segments.front()));
+    state_.segments.pop_front();
   }
   remove_retired();
 }
@@ -786,25 +778,26 @@ void Log::Impl::remove_retired() {
 // ----------------------------------------------------------------------------------------------
 
 SegmentRef Log::Impl::segment_of(Offset offset) const {
-  const auto after = std::upper_bound(segments_.begin(), segments_.end(), offset,
+  const auto after = std::upper_bound(state_.segments.begin(), state_.segments.end(), offset,
                                       [](Offset o, const SegmentRef& s) { return o < s->base(); });
-  return after == segments_.begin() ? nullptr : *std::prev(after);
+  return after == state_.segments.begin() ? nullptr : *std::prev(after);
 }
 
 Result<ReadResult> Log::Impl::read_cached(Offset from, std::size_t bytes_max, bool& must_read) {
   must_read = false;
-  if (from < start_offset_ || from > durable_end_) {
-    Error error{Errc::offset_out_of_range, fmt::format("offset {} is outside [{}, {}]", from.value,
-                                                       start_offset_.value, durable_end_.value)};
-    error.range_begin = start_offset_.value;
-    error.range_end = durable_end_.value;
+  if (from < state_.start_offset || from > state_.durable_end) {
+    Error error{Errc::offset_out_of_range,
+                fmt::format("offset {} is outside [{}, {}]", from.value, state_.start_offset.value,
+                            state_.durable_end.value)};
+    error.range_begin = state_.start_offset.value;
+    error.range_end = state_.durable_end.value;
     return fail(std::move(error));
   }
   ReadResult result;
   result.next_offset = from;
-  if (from == durable_end_) return result;
-  if (const CorruptRange* range = corrupt_.at(from)) return fail(corrupt_error(*range));
-  for (auto& run : cache_.find(from, durable_end_, bytes_max)) {
+  if (from == state_.durable_end) return result;
+  if (const CorruptRange* range = state_.corrupt.at(from)) return fail(corrupt_error(*range));
+  for (auto& run : cache_.find(from, state_.durable_end, bytes_max)) {
     result.buffers.push_back(std::move(run.bytes));
     result.next_offset = run.next;
   }
@@ -837,13 +830,14 @@ std::unique_ptr<LogRead> Log::Impl::read(Offset from, std::size_t bytes_max, Rea
     });
   const SegmentRef segment = segment_of(from);
   if (!segment || !segment->readable) {
-    CorruptRange range{{from, segment ? segment->end_offset : durable_end_},
+    CorruptRange range{{from, segment ? segment->end_offset : state_.durable_end},
                        identity_.directory,
                        {},
                        "no readable segment holds it"};
     return defer([done = std::move(done), range] { done(fail(corrupt_error(range))); });
   }
-  const Offset limit = segment->active ? durable_end_ : std::min(segment->end_offset, durable_end_);
+  const Offset limit =
+      segment->active ? state_.durable_end : std::min(segment->end_offset, state_.durable_end);
   ReadEntry& entry = new_read();
   entry.read = std::make_unique<SegmentRead>(
       environment_.disk, environment_.slabs,
@@ -852,14 +846,14 @@ std::unique_ptr<LogRead> Log::Impl::read(Offset from, std::size_t bytes_max, Rea
       [this](const SegmentRef& damaged, const auto& damage) { note_damage(damaged, damage); },
       [this, at = &entry, from, done = std::move(done)](Result<ReadResult> result) {
         const auto slot = at->slot;
-        const Offset start = start_offset_;
+        const Offset start = state_.start_offset;
         // Retention may have taken the file while it was being read.
         if (!result && from < start) {
           Error gone{
               Errc::offset_out_of_range,
               fmt::format("offset {} was removed; the log starts at {}", from.value, start.value)};
           gone.range_begin = start.value;
-          gone.range_end = durable_end_.value;
+          gone.range_end = state_.durable_end.value;
           result = fail(std::move(gone));
         }
         reads_.erase(at->self);
@@ -875,14 +869,15 @@ std::unique_ptr<LogRead> Log::Impl::find_time(WallTime time,
                                               std::function<void(Result<Offset>)> done) {
   // The last segment that began before `time` holds the answer, or its end is the answer.
   SegmentRef segment;
-  for (const SegmentRef& candidate : segments_)
+  for (const SegmentRef& candidate : state_.segments)
     if (candidate->readable && (candidate->header.created < time || !segment)) segment = candidate;
   const auto answer = [this](Offset offset) {
-    return std::clamp(offset, start_offset_, durable_end_);
+    return std::clamp(offset, state_.start_offset, state_.durable_end);
   };
-  if (!segment || segment->base() >= durable_end_)
-    return defer([done = std::move(done), found = answer(durable_end_)] { done(found); });
-  const Offset limit = segment->active ? durable_end_ : std::min(segment->end_offset, durable_end_);
+  if (!segment || segment->base() >= state_.durable_end)
+    return defer([done = std::move(done), found = answer(state_.durable_end)] { done(found); });
+  const Offset limit =
+      segment->active ? state_.durable_end : std::min(segment->end_offset, state_.durable_end);
   ReadEntry& entry = new_read();
   const auto finish = [this, at = &entry, done = std::move(done), answer,
                        segment](Result<Offset> found) {
@@ -891,7 +886,8 @@ std::unique_ptr<LogRead> Log::Impl::find_time(WallTime time,
     const auto clamp = answer;
     Impl* log = this;
     // Retention may have taken the file during the search: all that is left was appended later.
-    if (!found && !segment->active && segment->end_offset <= start_offset_) found = start_offset_;
+    if (!found && !segment->active && segment->end_offset <= state_.start_offset)
+      found = state_.start_offset;
     log->reads_.erase(at->self);
     if (!slot->cancelled) tell(found ? Result<Offset>(clamp(*found)) : std::move(found));
     log->proceed();
@@ -951,7 +947,7 @@ void Log::apply_retention() { impl_->apply_retention(); }
 void Log::set_options(const LogOptions& options) { impl_->set_options(options); }
 Result<OffsetRange> Log::append(const BatchView& batch) { return impl_->append(batch); }
 void Log::flush() { impl_->flush(); }
-bool Log::has_staged() const { return impl_->appended_end_ > impl_->durable_end_; }
+bool Log::has_staged() const { return impl_->state_.appended_end > impl_->state_.durable_end; }
 std::uint64_t Log::staged_bytes() const { return impl_->staged_bytes(); }
 Result<ReadResult> Log::read_cached(Offset from, std::size_t bytes_max, bool& must_read) {
   return impl_->read_cached(from, bytes_max, must_read);
@@ -962,14 +958,16 @@ std::unique_ptr<LogRead> Log::read(Offset from, std::size_t bytes_max, ReadDone 
 std::unique_ptr<LogRead> Log::find_time(WallTime time, std::function<void(Result<Offset>)> done) {
   return impl_->find_time(time, std::move(done));
 }
-Offset Log::start_offset() const { return impl_->start_offset_; }
-Offset Log::durable_end() const { return impl_->durable_end_; }
-Offset Log::appended_end() const { return impl_->appended_end_; }
+Offset Log::start_offset() const { return impl_->state_.start_offset; }
+Offset Log::durable_end() const { return impl_->state_.durable_end; }
+Offset Log::appended_end() const { return impl_->state_.appended_end; }
 std::uint64_t Log::bytes() const { return impl_->bytes(); }
-std::size_t Log::segment_count() const { return impl_->segments_.size(); }
-WallTime Log::last_append_time() const { return impl_->last_append_time_; }
-const ProducerStates& Log::producers() const { return impl_->producers_; }
-const std::vector<CorruptRange>& Log::corrupt_ranges() const { return impl_->corrupt_.list(); }
-const std::string& Log::refusal() const { return impl_->refusal_; }
+std::size_t Log::segment_count() const { return impl_->state_.segments.size(); }
+WallTime Log::last_append_time() const { return impl_->state_.last_append_time; }
+const ProducerStates& Log::producers() const { return impl_->state_.producers; }
+const std::vector<CorruptRange>& Log::corrupt_ranges() const {
+  return impl_->state_.corrupt.list();
+}
+const std::string& Log::refusal() const { return impl_->state_.refusal; }
 
 }  // namespace millrace

@@ -112,14 +112,14 @@ void Recovery::step(IoResult io) {
     case Stage::sync_aside: return next_header();
     case Stage::open_active:
       if (!io) return finish(fail(io.error()));
-      log_.active_file = FileId{static_cast<std::int32_t>(*io)};
+      recovered_.active_file = FileId{static_cast<std::int32_t>(*io)};
       if (nothing_new_since_close() && log_.durable_end == checkpoint_->durable_end &&
           !last_found_.tail_is_dirty)
         return finish({});
       // What was read may be in a cache only, when it was the process that died. It is durable
       // before anybody is told of it, and before anything is written because of it.
       stage_ = Stage::sync_active;
-      return disk.sync_data(io_, log_.active_file);
+      return disk.sync_data(io_, recovered_.active_file);
     case Stage::sync_active:
       if (!io) return finish(fail(io.error()));
       if (!last_found_.tail_is_dirty) return finish({});
@@ -135,20 +135,20 @@ void Recovery::step(IoResult io) {
       {
         const ByteView bytes = slab_.bytes().first(block);
         stage_ = Stage::write_tail;
-        return disk.write(io_, log_.active_file, Position{align_down(tail_.value, block)},
+        return disk.write(io_, recovered_.active_file, Position{align_down(tail_.value, block)},
                           {&bytes, 1}, WriteSync::yes);
       }
     case Stage::write_tail:
       if (!io) return finish(fail(io.error()));
       stage_ = Stage::set_length;
-      return disk.set_length(io_, log_.active_file, align_up(tail_.value, block));
+      return disk.set_length(io_, recovered_.active_file, align_up(tail_.value, block));
     case Stage::set_length:
       if (!io) return finish(fail(io.error()));
       stage_ = Stage::sync_length;
-      return disk.sync_data(io_, log_.active_file);
+      return disk.sync_data(io_, recovered_.active_file);
     case Stage::sync_length:
       if (!io) return finish(fail(io.error()));
-      log_.resume.file_bytes = align_up(tail_.value, block);
+      recovered_.resume.file_bytes = align_up(tail_.value, block);
       return finish({});
     case Stage::close_failed: return call_last(done_, fail(std::move(error_)));
     case Stage::idle: break;
@@ -423,8 +423,8 @@ void Recovery::on_scans_done() {
 
 void Recovery::open_active() {
   tail_ = last_found_.end_position;
-  log_.resume = {Position{align_up(tail_.value, block)}, log_.durable_end, log_.last_crc,
-                 align_down(last_found_.file_end.value, block)};
+  recovered_.resume = {Position{align_up(tail_.value, block)}, log_.durable_end, log_.last_crc,
+                       align_down(last_found_.file_end.value, block)};
   stage_ = Stage::open_active;
   environment_.disk.open(io_, log_.segments.back()->path, OpenMode::write, Disk::Access::direct);
 }
@@ -434,20 +434,21 @@ void Recovery::open_active() {
 void Recovery::write_zero_tail() {
   if (tail_.value % block == 0) {
     stage_ = Stage::set_length;
-    return environment_.disk.set_length(io_, log_.active_file, tail_.value);
+    return environment_.disk.set_length(io_, recovered_.active_file, tail_.value);
   }
   slab_ = environment_.slabs.take(block);
   if (slab_.empty()) return finish(fail(Errc::overloaded, "no memory to recover a log"));
   stage_ = Stage::read_tail;
-  environment_.disk.read(io_, log_.active_file, Position{align_down(tail_.value, block)},
+  environment_.disk.read(io_, recovered_.active_file, Position{align_down(tail_.value, block)},
                          {slab_.slab()->data(), block});
 }
 
 void Recovery::finish(Result<void> outcome) {
-  if (outcome) return call_last(done_, std::move(log_));
+  log_.appended_end = log_.durable_end;
+  if (outcome) return call_last(done_, std::move(recovered_));
   error_ = outcome.error();
   const bool reading_header = stage_ == Stage::header_size || stage_ == Stage::read_header;
-  const FileId open = reading_header ? file_ : log_.active_file;
+  const FileId open = reading_header ? file_ : recovered_.active_file;
   if (!open.is_open()) return call_last(done_, fail(std::move(error_)));
   stage_ = Stage::close_failed;
   environment_.disk.close(io_, open);

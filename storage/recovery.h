@@ -8,15 +8,13 @@
 #pragma once
 
 #include "storage/checkpoint.h"
-#include "storage/corrupt_ranges.h"
 #include "storage/log.h"
-#include "storage/producer_state.h"
+#include "storage/log_state.h"
 #include "storage/segment.h"
 #include "storage/segment_removal.h"
 #include "storage/segment_scan.h"
 #include "storage/segment_writer.h"
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -26,15 +24,9 @@
 namespace millrace {
 
 struct RecoveredLog {
-  std::deque<SegmentRef> segments;  // by base offset; the last may be active
-  FileId active_file;               // open for writing, if the last is active
-  SegmentWriter::Resume resume;     // of the active segment
-  Offset start_offset, durable_end;
-  std::uint32_t last_crc = 0;
-  WallTime last_append_time;
-  ProducerStates producers;
-  CorruptRanges corrupt;
-  std::string refusal;  // empty: the log may be appended to
+  LogState state;                // the last segment may be active
+  FileId active_file;            // open for writing, if the last is active
+  SegmentWriter::Resume resume;  // of the active segment
 };
 
 class Recovery {
@@ -103,7 +95,8 @@ class Recovery {
   SegmentRef segment_;  // whose header is being read
   std::string set_aside_reason_;
   Error error_;
-  RecoveredLog log_;
+  RecoveredLog recovered_;
+  LogState& log_ = recovered_.state;
   std::unique_ptr<SegmentRemoval> removal_;
   std::unique_ptr<SegmentScan> scan_;
   std::size_t at_scan_ = 0;
