@@ -5,11 +5,11 @@
 #include "storage/base/diag.h"
 #include "storage/checkpoint.h"
 #include "storage/log_files.h"
+#include "storage/log_reads.h"
 #include "storage/log_state.h"
 #include "storage/recovery.h"
 #include "storage/retention.h"
 #include "storage/segment_create.h"
-#include "storage/segment_read.h"
 #include "storage/segment_removal.h"
 #include "storage/segment_seal.h"
 #include "storage/segment_writer.h"
@@ -30,20 +30,6 @@ namespace {
 // After the disk was full, appends are tried again at most this often.
 constexpr Duration full_pause = milliseconds(500);
 
-// A read in flight and the caller's handle on it; whichever dies first tells the other.
-struct ReadSlot {
-  bool cancelled = false;
-};
-
-class ReadHandle final : public LogRead {
- public:
-  explicit ReadHandle(std::shared_ptr<ReadSlot> slot) : slot_(std::move(slot)) {}
-  ~ReadHandle() override { slot_->cancelled = true; }
-
- private:
-  std::shared_ptr<ReadSlot> slot_;
-};
-
 }  // namespace
 
 class Log::Impl {
@@ -54,6 +40,8 @@ class Log::Impl {
         options_(options),
         listener_(listener),
         cache_(environment.slabs, environment.cache_budget, options.tail_cache_bytes),
+        deferred_(environment.timers, environment.clock),
+        reads_(environment, identity_, options_, state_, cache_, deferred_, [this] { proceed(); }),
         checkpoint_(environment.disk, environment.slabs, identity_.directory),
         io_(this, Completion::to<&Impl::on_io, Impl>()),
         idle_timer_(this, [](void* self) { static_cast<Impl*>(self)->on_idle(); }) {}
@@ -79,9 +67,7 @@ class Log::Impl {
   }
 
   // -- trip two
-  Result<ReadResult> read_cached(Offset from, std::size_t bytes_max, bool& must_read);
-  std::unique_ptr<LogRead> read(Offset from, std::size_t bytes_max, ReadDone done);
-  std::unique_ptr<LogRead> find_time(WallTime time, std::function<void(Result<Offset>)> done);
+  LogReads& reads() { return reads_; }
 
   // -- numbers
   std::uint64_t bytes() const {
@@ -127,16 +113,8 @@ class Log::Impl {
   void proceed();
   void step_close();
   void step_truncate();
-  SegmentRef segment_of(Offset offset) const;
-  void note_damage(const SegmentRef& segment, const std::vector<SegmentScan::Damage>& damage) {
-    state_.corrupt.note_damage(*segment, damage, state_.start_offset);
-  }
   std::string index_path(const Segment& segment) const {
     return join_path(identity_.directory, index_file_name(segment.base()));
-  }
-  std::shared_ptr<ReadSlot> defer_own(std::function<void()> call);
-  std::unique_ptr<LogRead> defer(std::function<void()> call) {
-    return std::make_unique<ReadHandle>(defer_own(std::move(call)));
   }
   WallTime now_wall() const { return std::max(environment_.clock.wall(), state_.last_append_time); }
 
@@ -146,6 +124,8 @@ class Log::Impl {
   LogListener& listener_;
   Life life_ = Life::closed;
   TailCache cache_;
+  DeferredCalls deferred_;
+  LogReads reads_;
   CheckpointFile checkpoint_;
   std::unique_ptr<Recovery> recovery_;
   std::unique_ptr<SegmentWriter> writer_;   // takes appends
@@ -172,25 +152,6 @@ class Log::Impl {
   enum class CloseStep { drain, checkpoint, files, done } close_step_ = CloseStep::drain;
   Offset truncate_end_;
   bool truncate_running_ = false;
-
-  struct ReadEntry {
-    std::unique_ptr<SegmentRead> read;
-    std::unique_ptr<IndexLoad> load;
-    std::unique_ptr<SegmentScan> scan;
-    std::unique_ptr<Timer> timer;
-    std::function<void()> call;
-    std::shared_ptr<ReadSlot> slot;
-    Impl* log = nullptr;
-    std::list<ReadEntry>::iterator self;
-  };
-  std::list<ReadEntry> reads_;
-  ReadEntry& new_read() {
-    ReadEntry& entry = reads_.emplace_back();
-    entry.slot = std::make_shared<ReadSlot>();
-    entry.log = this;
-    entry.self = std::prev(reads_.end());
-    return entry;
-  }
 };
 
 // -- life
@@ -235,10 +196,10 @@ void Log::Impl::close(Done done) {
   life_done_ = std::move(done);
   close_step_ = CloseStep::drain;
   idle_timer_.cancel();
-  for (auto& entry : reads_) entry.slot->cancelled = true;
+  reads_.give_up();
   // From a fresh turn: the caller hears of the end after this call has returned, also when nothing
   // is left to do.
-  defer_own([this] { proceed(); });
+  deferred_.add([this] { proceed(); });
 }
 
 void Log::Impl::step_close() {
@@ -246,7 +207,7 @@ void Log::Impl::step_close() {
     case CloseStep::drain:
       if (state_.refusal.empty() && !cutting_ && state_.appended_end > state_.durable_end)
         return flush();
-      if (!quiet() || !reads_.empty()) return;
+      if (!quiet() || !reads_.idle()) return;
       close_step_ = CloseStep::checkpoint;
       // A log that refuses appends keeps the checkpoint that shows why. One that never had an event
       // needs none.
@@ -286,7 +247,7 @@ void Log::Impl::truncate(Offset end, Done done) {
   life_done_ = std::move(done);
   truncate_end_ = end;
   idle_timer_.cancel();
-  defer_own([this] { proceed(); });
+  deferred_.add([this] { proceed(); });
 }
 
 // Everything staged becomes durable first: then the files alone tell what is there.
@@ -713,7 +674,7 @@ void Log::Impl::trim(Offset start, Done done) {
     Error error = state_.refusal.empty()
                       ? Error{Errc::shutting_down, "the log is being closed or cut"}
                       : Error{state_.refusal_code, state_.refusal};
-    defer_own([done = std::move(done), error] { done(fail(error)); });
+    deferred_.add([done = std::move(done), error] { done(fail(error)); });
     return;
   }
   pending_start_ = std::max(pending_start_, std::min(start, state_.durable_end));
@@ -774,164 +735,6 @@ void Log::Impl::remove_retired() {
   removal_->start();
 }
 
-// -- trip two
-// ----------------------------------------------------------------------------------------------
-
-SegmentRef Log::Impl::segment_of(Offset offset) const {
-  const auto after = std::upper_bound(state_.segments.begin(), state_.segments.end(), offset,
-                                      [](Offset o, const SegmentRef& s) { return o < s->base(); });
-  return after == state_.segments.begin() ? nullptr : *std::prev(after);
-}
-
-Result<ReadResult> Log::Impl::read_cached(Offset from, std::size_t bytes_max, bool& must_read) {
-  must_read = false;
-  if (from < state_.start_offset || from > state_.durable_end) {
-    Error error{Errc::offset_out_of_range,
-                fmt::format("offset {} is outside [{}, {}]", from.value, state_.start_offset.value,
-                            state_.durable_end.value)};
-    error.range_begin = state_.start_offset.value;
-    error.range_end = state_.durable_end.value;
-    return fail(std::move(error));
-  }
-  ReadResult result;
-  result.next_offset = from;
-  if (from == state_.durable_end) return result;
-  if (const CorruptRange* range = state_.corrupt.at(from)) return fail(corrupt_error(*range));
-  for (auto& run : cache_.find(from, state_.durable_end, bytes_max)) {
-    result.buffers.push_back(std::move(run.bytes));
-    result.next_offset = run.next;
-  }
-  must_read = result.buffers.empty();
-  return result;
-}
-
-// Calls from the next firing of timers, so that no answer comes from inside the call that asked.
-std::shared_ptr<ReadSlot> Log::Impl::defer_own(std::function<void()> call) {
-  ReadEntry& entry = new_read();
-  entry.call = std::move(call);
-  entry.timer = std::make_unique<Timer>(&entry, [](void* self) {
-    auto& due = *static_cast<ReadEntry*>(self);
-    Impl& log = *due.log;
-    const auto run = std::move(due.call);
-    const bool cancelled = due.slot->cancelled;
-    log.reads_.erase(due.self);
-    cancelled ? log.proceed() : run();
-  });
-  environment_.timers.arm(*entry.timer, environment_.clock.now());
-  return entry.slot;
-}
-
-std::unique_ptr<LogRead> Log::Impl::read(Offset from, std::size_t bytes_max, ReadDone done) {
-  bool must_read = false;
-  auto cached = read_cached(from, bytes_max, must_read);
-  if (!must_read)
-    return defer([done = std::move(done), cached = std::move(cached)]() mutable {
-      done(std::move(cached));
-    });
-  const SegmentRef segment = segment_of(from);
-  if (!segment || !segment->readable) {
-    CorruptRange range{{from, segment ? segment->end_offset : state_.durable_end},
-                       identity_.directory,
-                       {},
-                       "no readable segment holds it"};
-    return defer([done = std::move(done), range] { done(fail(corrupt_error(range))); });
-  }
-  const Offset limit =
-      segment->active ? state_.durable_end : std::min(segment->end_offset, state_.durable_end);
-  ReadEntry& entry = new_read();
-  entry.read = std::make_unique<SegmentRead>(
-      environment_.disk, environment_.slabs,
-      SegmentRead::Plan{segment, index_path(*segment), from, limit, bytes_max,
-                        options_.index_interval_bytes},
-      [this](const SegmentRef& damaged, const auto& damage) { note_damage(damaged, damage); },
-      [this, at = &entry, from, done = std::move(done)](Result<ReadResult> result) {
-        const auto slot = at->slot;
-        const Offset start = state_.start_offset;
-        // Retention may have taken the file while it was being read.
-        if (!result && from < start) {
-          Error gone{
-              Errc::offset_out_of_range,
-              fmt::format("offset {} was removed; the log starts at {}", from.value, start.value)};
-          gone.range_begin = start.value;
-          gone.range_end = state_.durable_end.value;
-          result = fail(std::move(gone));
-        }
-        reads_.erase(at->self);
-        if (!slot->cancelled) done(std::move(result));
-        proceed();
-      });
-  auto handle = std::make_unique<ReadHandle>(entry.slot);
-  entry.read->start();
-  return handle;
-}
-
-std::unique_ptr<LogRead> Log::Impl::find_time(WallTime time,
-                                              std::function<void(Result<Offset>)> done) {
-  // The last segment that began before `time` holds the answer, or its end is the answer.
-  SegmentRef segment;
-  for (const SegmentRef& candidate : state_.segments)
-    if (candidate->readable && (candidate->header.created < time || !segment)) segment = candidate;
-  const auto answer = [this](Offset offset) {
-    return std::clamp(offset, state_.start_offset, state_.durable_end);
-  };
-  if (!segment || segment->base() >= state_.durable_end)
-    return defer([done = std::move(done), found = answer(state_.durable_end)] { done(found); });
-  const Offset limit =
-      segment->active ? state_.durable_end : std::min(segment->end_offset, state_.durable_end);
-  ReadEntry& entry = new_read();
-  const auto finish = [this, at = &entry, done = std::move(done), answer,
-                       segment](Result<Offset> found) {
-    const auto slot = at->slot;
-    const auto tell = done;
-    const auto clamp = answer;
-    Impl* log = this;
-    // Retention may have taken the file during the search: all that is left was appended later.
-    if (!found && !segment->active && segment->end_offset <= state_.start_offset)
-      found = state_.start_offset;
-    log->reads_.erase(at->self);
-    if (!slot->cancelled) tell(found ? Result<Offset>(clamp(*found)) : std::move(found));
-    log->proceed();
-  };
-  const auto search = [this, at = &entry, segment, time, limit, finish] {
-    const IndexEntry first{segment->base(), segment_layout::first_batch_position, {}};
-    const IndexEntry place = segment->index.before(time, first);
-    SegmentScan::Plan plan;
-    plan.path = segment->path;
-    plan.segment_id = segment->header.segment_id;
-    plan.from = place.position;
-    plan.next_offset = place.offset;
-    plan.end_offset = limit;
-    auto hit = std::make_shared<Offset>(limit);
-    at->scan = std::make_unique<SegmentScan>(
-        environment_.disk, environment_.slabs, std::move(plan),
-        [hit, time](const BatchHeader& header, Position) {
-          if (header.append_time < time) return true;
-          *hit = header.base_offset;
-          return false;
-        },
-        [this, segment, hit, finish](auto found) {
-          if (!found) return finish(fail(found.error()));
-          note_damage(segment, found->damage);
-          finish(*hit);
-        });
-    at->scan->start();
-  };
-  auto handle = std::make_unique<ReadHandle>(entry.slot);
-  if (segment->index_whole) {
-    search();
-    return handle;
-  }
-  entry.load = std::make_unique<IndexLoad>(environment_.disk, environment_.slabs, segment,
-                                           index_path(*segment), options_.index_interval_bytes,
-                                           [this, segment, search, finish](auto damage) {
-                                             if (!damage) return finish(fail(damage.error()));
-                                             note_damage(segment, *damage);
-                                             search();
-                                           });
-  entry.load->start();
-  return handle;
-}
-
 // -- Log: the door
 // -------------------------------------------------------------------------------------------
 
@@ -950,13 +753,13 @@ void Log::flush() { impl_->flush(); }
 bool Log::has_staged() const { return impl_->state_.appended_end > impl_->state_.durable_end; }
 std::uint64_t Log::staged_bytes() const { return impl_->staged_bytes(); }
 Result<ReadResult> Log::read_cached(Offset from, std::size_t bytes_max, bool& must_read) {
-  return impl_->read_cached(from, bytes_max, must_read);
+  return impl_->reads().read_cached(from, bytes_max, must_read);
 }
 std::unique_ptr<LogRead> Log::read(Offset from, std::size_t bytes_max, ReadDone done) {
-  return impl_->read(from, bytes_max, std::move(done));
+  return impl_->reads().read(from, bytes_max, std::move(done));
 }
 std::unique_ptr<LogRead> Log::find_time(WallTime time, std::function<void(Result<Offset>)> done) {
-  return impl_->find_time(time, std::move(done));
+  return impl_->reads().find_time(time, std::move(done));
 }
 Offset Log::start_offset() const { return impl_->state_.start_offset; }
 Offset Log::durable_end() const { return impl_->state_.durable_end; }
