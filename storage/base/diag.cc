@@ -103,14 +103,15 @@ void configure(Level level, Style style) {
 
 void shutdown() {
   const std::lock_guard lock(writer_mutex);
-  if (writer) {
-    if (const std::string text = dropped_since(true); !text.empty()) {
-      put(*writer, Level::warn, "diag", text);
-    }
-    writer->flush();
-  }
+  if (!writer) return;
+  const std::string dropped = dropped_since(true);
+  // Said straight to the sink, behind the queue: a line more in a full queue would drop another,
+  // and the number would be wrong.
+  spdlog::logger last("millrace", writer->sinks().front());
   writer.reset();
   pool.reset();  // joins the writer thread after the queue is empty
+  if (!dropped.empty()) put(last, Level::warn, "diag", dropped);
+  last.flush();
 }
 
 bool enabled(Level level) { return level >= threshold.load(std::memory_order_relaxed); }
