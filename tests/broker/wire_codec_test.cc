@@ -8,7 +8,6 @@
 
 #include <catch2/catch.hpp>
 
-#include <chrono>
 #include <cstring>
 
 namespace millrace {
@@ -136,13 +135,11 @@ TEST_CASE("PR-02 a verifier bomb is refused at once") {
   Bytes bomb(builder.GetSize());
   std::memcpy(bomb.data(), builder.GetBufferPointer(), bomb.size());
   REQUIRE(bomb.size() <= head_bytes_max);
-  const auto begin = std::chrono::steady_clock::now();
   const auto decoded = decode({bomb});
-  const auto spent = std::chrono::steady_clock::now() - begin;
   REQUIRE(!decoded);
   CHECK(decoded.error().error.code == Errc::bad_request);
   CHECK(decoded.error().id_known);
-  CHECK(spent < std::chrono::milliseconds(50));
+  CHECK(decoded.error().error.text.find("7000 settings are above the limit") != std::string::npos);
 }
 
 TEST_CASE("PR-02 a head frame above its limit is not even looked at") {

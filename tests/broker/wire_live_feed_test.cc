@@ -2,6 +2,7 @@
 #include "broker/wire/live_feed.h"
 #include "storage/format/batch.h"
 #include "tests/support/batch_maker.h"
+#include "tests/support/patience.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/zmq_context.h"
 
@@ -37,13 +38,13 @@ struct Fixture {
   }
   // Publishes until the subscriber hears of it: a subscription takes a moment to arrive.
   std::vector<Bytes> publish_until_heard(test::RawSubscriber& subscriber, const Buffer& batch) {
-    for (int i = 0; i < 1000; ++i) {
+    std::vector<Bytes> frames;
+    REQUIRE(test::eventually([&] {
       static_cast<void>(feed->socket().events());
       feed->publish("orders", 3, batch);
-      if (auto frames = subscriber.receive(std::chrono::milliseconds(10)); !frames.empty())
-        return frames;
-    }
-    return {};
+      return !(frames = subscriber.receive(std::chrono::milliseconds(10))).empty();
+    }));
+    return frames;
   }
 
   test::ZmqContext context;

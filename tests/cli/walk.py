@@ -18,6 +18,7 @@ import tempfile
 import traceback
 
 MILLRACE, MILLRACED = sys.argv[1], sys.argv[2]
+PATIENCE = 60  # seconds; only a failure waits to the end of it
 ONE_LINE_ERROR = re.compile(r"^millrace: .+ \((client|broker)\): .+$")
 
 
@@ -32,7 +33,7 @@ class Broker:
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE)
 
 
 class Run:
@@ -41,7 +42,7 @@ class Run:
         environment.pop("MILLRACE_BROKER", None)
         if broker:
             environment["MILLRACE_BROKER"] = broker.endpoint
-        done = subprocess.run([MILLRACE, *map(str, words)], input=stdin, env=environment, capture_output=True, timeout=120)
+        done = subprocess.run([MILLRACE, *map(str, words)], input=stdin, env=environment, capture_output=True, timeout=2 * PATIENCE)
         self.words, self.code, self.out, self.err = words, done.returncode, done.stdout, done.stderr.decode()
 
     def ok(self):
@@ -116,8 +117,8 @@ def test_no_broker_is_exit_1_within_the_timeout():
 
 
 def test_global_flags_stand_before_or_after_the_command():
-    before = Run("--broker", BROKER.endpoint, "-o", "json", "--timeout", "5s", "topic", "list").json()
-    after = Run("topic", "list", "--broker", BROKER.endpoint, "-o", "json", "--timeout", "5s").json()
+    before = Run("--broker", BROKER.endpoint, "-o", "json", "--timeout", "60s", "topic", "list").json()
+    after = Run("topic", "list", "--broker", BROKER.endpoint, "-o", "json", "--timeout", "60s").json()
     assert before == after
 
 
@@ -272,7 +273,7 @@ def start(*words):
     return subprocess.Popen([MILLRACE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 
 
-def read_line(stream, seconds=20):
+def read_line(stream, seconds=PATIENCE):
     assert select.select([stream], [], [], seconds)[0], "nothing was printed in time"
     return stream.readline()
 
@@ -285,7 +286,7 @@ def test_following_prints_at_once_and_an_interrupt_is_its_normal_end():
     mr("produce", name, stdin=b"after\n").ok()
     assert read_line(follower.stdout) == b"after\n"
     follower.send_signal(signal.SIGINT)
-    assert follower.wait(timeout=20) == 0
+    assert follower.wait(timeout=PATIENCE) == 0
     assert follower.stderr.read() == b""
 
 
@@ -298,8 +299,8 @@ def test_an_interrupted_count_is_exit_130():
     read_line(waiting.stdout)
     for process in (follower, waiting):
         process.send_signal(signal.SIGINT)
-    assert waiting.wait(timeout=20) == 130
-    follower.wait(timeout=20)
+    assert waiting.wait(timeout=PATIENCE) == 130
+    follower.wait(timeout=PATIENCE)
 
 
 def test_a_reader_that_goes_away_is_a_quiet_end():
@@ -308,7 +309,7 @@ def test_a_reader_that_goes_away_is_a_quiet_end():
     consumer = start("consume", name)
     consumer.stdout.readline()
     consumer.stdout.close()
-    assert consumer.wait(timeout=20) == 0
+    assert consumer.wait(timeout=PATIENCE) == 0
     assert consumer.stderr.read() == b""
 
 
@@ -323,9 +324,9 @@ def test_produce_interrupted_while_it_waits_for_input_sends_what_it_has():
     read_line(watcher.stdout)
     producer.send_signal(signal.SIGINT)
     out = producer.stdout.read()
-    assert producer.wait(timeout=20) == 130
+    assert producer.wait(timeout=PATIENCE) == 130
     assert json.loads(out)["events"] == 2
-    watcher.wait(timeout=20)
+    watcher.wait(timeout=PATIENCE)
     producer.stdin.close()
 
 
@@ -335,7 +336,7 @@ def test_tail_sees_what_comes_after_it():
     tail = start("tail", name, "-c", "2", "-f", "%o %v\\n")
     assert b"following" in read_line(tail.stderr)
     mr("produce", name, stdin=b"new1\nnew2\n").ok()
-    assert tail.communicate(timeout=20)[0] == b"1 new1\n2 new2\n"
+    assert tail.communicate(timeout=PATIENCE)[0] == b"1 new1\n2 new2\n"
     assert tail.returncode == 0
 
 

@@ -1,6 +1,7 @@
 // The client against the real broker, in this process.
 #include "millrace/embedded.h"
 #include "millrace/millrace.h"
+#include "tests/support/patience.h"
 #include "tests/support/temp_dir.h"
 
 #include <catch2/catch.hpp>
@@ -39,7 +40,7 @@ struct Fixture {
   }
   Client connect() const {
     ClientOptions out = broker.client_options();
-    out.timeout = 20s;
+    out.timeout = test::patience;
     return must(Client::connect(out));
   }
   EmbeddedBroker broker;
@@ -68,7 +69,7 @@ std::map<int, int> read_numbers(Reader& reader) {
   std::map<int, int> seen;
   std::map<std::uint32_t, std::uint64_t> next;
   while (!reader.finished()) {
-    const EventBatch batch = must(reader.next(10s));
+    const EventBatch batch = must(reader.next(test::patience));
     for (const EventView& event : batch.events) {
       if (const auto at = next.find(event.partition); at != next.end())
         CHECK(at->second == event.offset);
@@ -113,7 +114,7 @@ TEST_CASE("embedded: a key's events keep their order") {
   std::map<std::string, int> last;
   int count = 0;
   while (!reader.finished()) {
-    for (const EventView& event : must(reader.next(10s)).events) {
+    for (const EventView& event : must(reader.next(test::patience)).events) {
       const int number = std::stoi(std::string(event.payload));
       const std::string key(event.key);
       if (last.contains(key)) CHECK(last[key] == number - 50);
@@ -152,7 +153,7 @@ TEST_CASE("embedded: every ack level is told as it was reached") {
   }
   Reader reader = must(Reader::open(f.client, "orders", Place::from_start()));
   std::uint64_t seen = 0;
-  while (seen < 3) seen += must(reader.next(10s)).events.size();
+  while (seen < 3) seen += must(reader.next(test::patience)).events.size();
 }
 
 TEST_CASE("embedded: a follower sees what is produced while it reads") {
@@ -162,7 +163,7 @@ TEST_CASE("embedded: a follower sees what is produced while it reads") {
   produce(f.client, "orders", 0, 3'000);
   std::set<int> seen;
   while (seen.size() < 3'000) {
-    for (const EventView& event : must(reader.next(10s)).events)
+    for (const EventView& event : must(reader.next(test::patience)).events)
       CHECK(seen.insert(std::stoi(std::string(event.payload))).second);
   }
 }
@@ -176,7 +177,7 @@ TEST_CASE("embedded: the live feed shows all that is produced after it was opene
     produce(f.client, "orders", 100, 5'100);
     std::set<int> seen;
     while (seen.size() < 5'000) {
-      for (const EventView& event : must(reader.next(10s)).events) {
+      for (const EventView& event : must(reader.next(test::patience)).events) {
         const int number = std::stoi(std::string(event.payload));
         CHECK(number >= 100);
         CHECK(seen.insert(number).second);
@@ -190,7 +191,7 @@ TEST_CASE("embedded: a producer outlives a restart of the broker, and each event
   EmbeddedBrokerOptions options = Fixture::options(Over::tcp, directory.path());
   std::optional<EmbeddedBroker> broker = must(EmbeddedBroker::start(options));
   ClientOptions client_options = broker->client_options();
-  client_options.timeout = 20s;
+  client_options.timeout = test::patience;
   client_options.reconnect_max = 100ms;
   options.listen = client_options.endpoint;  // comes back where it was
   options.live = client_options.live_endpoint;
@@ -212,7 +213,7 @@ TEST_CASE("embedded: a producer outlives a restart of the broker, and each event
   check_once(read_numbers(reader), sent);
   int next = 0;
   while (next < sent) {
-    for (const EventView& event : must(follower.next(10s)).events)
+    for (const EventView& event : must(follower.next(test::patience)).events)
       CHECK(event.payload == std::to_string(next++));
   }
 }
@@ -234,11 +235,11 @@ TEST_CASE("embedded: places, trim and describe agree with one another") {
   CHECK(topic.partition_descriptions[0].end_offset == 100);
   CHECK(topic.partition_descriptions[0].state == "ok");
   Reader reader = must(Reader::open(f.client, "orders", Place::at(10)));
-  const auto removed = reader.next(10s);
+  const auto removed = reader.next(test::patience);
   REQUIRE_FALSE(removed.has_value());
   CHECK(removed.error().name == "offset_out_of_range");
   CHECK(removed.error().range_begin == 40);
-  const EventBatch batch = must(reader.next(10s));
+  const EventBatch batch = must(reader.next(test::patience));
   REQUIRE_FALSE(batch.events.empty());
   CHECK(batch.events[0].offset == 40);
 }
@@ -276,7 +277,7 @@ TEST_CASE(
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().name == "unknown_topic");
   for (;;) {
-    const auto batch = reader.next(10s);
+    const auto batch = reader.next(test::patience);
     if (batch) continue;
     CHECK(batch.error().name == "unknown_topic");
     break;
@@ -290,7 +291,7 @@ TEST_CASE("embedded: a client over inproc finds a broker that came back under th
   options.live = "inproc://came-back-live";
   std::optional<EmbeddedBroker> broker = must(EmbeddedBroker::start(options));
   ClientOptions client_options = broker->client_options();
-  client_options.timeout = 20s;
+  client_options.timeout = test::patience;
   Client client = must(Client::connect(client_options));
   must(Admin(client).create_topic("orders"));
   Producer producer = must(Producer::open(client, "orders"));

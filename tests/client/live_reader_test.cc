@@ -1,6 +1,7 @@
 #include "millrace/reader.h"
 #include "tests/support/batch_maker.h"
 #include "tests/support/fake_broker.h"
+#include "tests/support/patience.h"
 
 #include <catch2/catch.hpp>
 
@@ -20,7 +21,7 @@ using Feed = FakeBroker::Feed;
 Client connect(const FakeBroker& broker) {
   ClientOptions options;
   options.endpoint = broker.endpoint();
-  options.timeout = 20s;
+  options.timeout = test::patience;
   options.reconnect_min = 5ms;
   options.reconnect_max = 50ms;
   auto client = Client::connect(options);
@@ -47,9 +48,9 @@ std::vector<std::string> numbers(int begin, int end) {
 std::vector<std::string> read(LiveReader& reader, std::size_t count) {
   std::vector<std::string> out;
   while (out.size() < count) {
-    const auto batch = reader.next(10s);
+    const auto batch = reader.next(test::patience);
     REQUIRE(batch.has_value());
-    REQUIRE_FALSE(batch->events.empty());  // else ten seconds went by
+    REQUIRE_FALSE(batch->events.empty());  // else our patience is over
     for (const EventView& event : batch->events) out.emplace_back(event.payload);
   }
   return out;
@@ -74,11 +75,14 @@ TEST_CASE("what the feed dropped in the middle is fetched and comes in its place
   append_numbers(broker, 3, 7, Feed::silent);
   append_numbers(broker, 7, 9, Feed::publish);
   CHECK(read(reader, 6) == numbers(3, 9));
-  const auto gaps = reader.take_gaps();
-  REQUIRE(gaps.size() == 1);
-  CHECK(gaps[0].begin == 3);
-  CHECK(gaps[0].end == 7);
-  CHECK(gaps[0].repaired);
+  // One gap; more in a row when the reader looked for the end between two of the events.
+  std::uint64_t next = 3;
+  for (const LiveGap& gap : reader.take_gaps()) {
+    CHECK(gap.begin == next);
+    CHECK(gap.repaired);
+    next = gap.end;
+  }
+  CHECK(next >= 7);
   CHECK(reader.take_gaps().empty());
 }
 
@@ -96,13 +100,13 @@ TEST_CASE("a dropped last message is found though nothing follows it") {
 TEST_CASE("what retention removed before the repair is reported, and reading goes on") {
   FakeBroker broker;
   LiveReader reader = live_reader_of(broker);
+  broker.trim(0, 4);  // first, else they might be found in time
   append_numbers(broker, 0, 6, Feed::silent);
-  broker.trim(0, 4);
   append_numbers(broker, 6, 8, Feed::publish);
   std::vector<std::string> seen;
   bool reported = false;
   while (seen.size() < 4) {
-    const auto batch = reader.next(10s);
+    const auto batch = reader.next(test::patience);
     if (!batch) {
       CHECK(batch.error().name == "offset_out_of_range");
       CHECK(batch.error().range_begin == 4);
@@ -140,7 +144,7 @@ TEST_CASE("a user who does not take what comes loses nothing and costs bounded m
     broker.append(0, test::make_batch_of_bytes(16 * 1024), Feed::publish);
   std::uint64_t next = 0;
   while (next < 50) {
-    const auto batch = reader.next(10s);
+    const auto batch = reader.next(test::patience);
     REQUIRE(batch.has_value());
     for (const EventView& event : batch->events) CHECK(event.offset == next++);
   }
@@ -153,7 +157,7 @@ TEST_CASE("every partition of the topic is followed") {
     broker.append(static_cast<std::uint32_t>(i % 3), make_batch(std::to_string(i)), Feed::publish);
   int next[3] = {0, 1, 2};
   for (int seen = 0; seen < 30;) {
-    const auto batch = reader.next(10s);
+    const auto batch = reader.next(test::patience);
     REQUIRE(batch.has_value());
     for (const EventView& event : batch->events) {
       CHECK(event.payload == std::to_string(next[event.partition]));

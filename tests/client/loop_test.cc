@@ -1,6 +1,7 @@
 #include "client/src/loop.h"
 
 #include "client/src/socket.h"
+#include "tests/support/patience.h"
 
 #include <catch2/catch.hpp>
 
@@ -28,7 +29,7 @@ TEST_CASE("a sleeping loop wakes for every task") {
   for (int i = 0; i < 1'000; ++i) {
     std::promise<void> ran;
     loop.post([&] { ran.set_value(); });
-    REQUIRE(ran.get_future().wait_for(10s) == std::future_status::ready);
+    REQUIRE(ran.get_future().wait_for(millrace::test::patience) == std::future_status::ready);
   }
 }
 
@@ -76,9 +77,7 @@ TEST_CASE("a watched socket is served while tasks keep coming") {
     connected.get_future().get();
     zmq::message_t message(std::string("x"));
     REQUIRE(sender.send(message, false) == Socket::Sent::yes);
-    const auto deadline = SteadyClock::now() + 10s;
-    while (!received && SteadyClock::now() < deadline) std::this_thread::yield();
-    CHECK(received);
+    CHECK(millrace::test::eventually([&] { return received.load(); }));
   }
   closed.get_future().get();
 }

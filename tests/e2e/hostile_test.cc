@@ -1,6 +1,7 @@
 // What strangers send to each port, while a good client is served.
 #include "tests/e2e/millraced_process.h"
 #include "tests/e2e/tcp_stranger.h"
+#include "tests/support/patience.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/temp_dir.h"
 
@@ -26,7 +27,9 @@ struct Broker {
     const std::uint64_t offset = reply.as<wire::Produced>()->base_offset();
     const RawReply fetched = good.call({raw::fetch(next_id++, {"orders", 0, offset})});
     REQUIRE(fetched.data.size() == 1);
-    REQUIRE(http_get(ready.http, "/health").starts_with("HTTP/1.1 200"));
+    // A loop that had no processor for a while says so.
+    REQUIRE(
+        eventually([&] { return http_get(ready.http, "/health").starts_with("HTTP/1.1 200"); }));
   }
   std::uint64_t resident_kib() const {
     std::ifstream status("/proc/" + std::to_string(ready.pid) + "/status");
@@ -80,9 +83,8 @@ TEST_CASE("PR-16 connections that say nothing are dropped, and others are served
   // It greets, waits for our greeting, and gives up within its handshake interval; 1 byte does not
   // help.
   silent[0]->send("\xff");
-  const auto begin = std::chrono::steady_clock::now();
-  static_cast<void>(silent[0]->receive(std::chrono::seconds(20)));
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+  static_cast<void>(silent[0]->receive(patience));
+  CHECK(silent[0]->is_closed());
   broker.check_service();
 }
 
@@ -96,7 +98,8 @@ TEST_CASE("PR-06 a frame above the limit ends that connection and costs no memor
                 "\x00"s + std::string(31, '\0'));
   stranger.send("\x04\x1a\x05READY\x0bSocket-Type\x00\x00\x00\x06"s + "DEALER"s);
   stranger.send("\x02\x00\x00\x01\x00\x00\x00\x00\x00"s + std::string(100'000, 'x'));
-  static_cast<void>(stranger.receive(std::chrono::milliseconds(500)));
+  static_cast<void>(stranger.receive(patience));
+  CHECK(stranger.is_closed());
   RawClient large(broker.ready.listen);
   large.send({raw::produce(1, {}), Bytes(66u << 20)});
   CHECK_FALSE(large.receive(std::chrono::milliseconds(1'000)));

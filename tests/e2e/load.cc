@@ -24,12 +24,12 @@ void Load::transmit(std::uint64_t sequence) {
   client_->send({raw::produce(sequence + 1, {}), make_batch(payload_of(sequence), session)});
 }
 
-bool Load::pump(std::chrono::milliseconds patience) {
+bool Load::pump(std::chrono::milliseconds wait) {
   while (!ended_ && unanswered_.size() < window) {
     unanswered_.emplace(next_, true);
     transmit(next_++);
   }
-  auto reply = client_->receive(patience);
+  auto reply = client_->receive(wait);
   if (!reply) return false;
   while (reply) {
     take(*reply);

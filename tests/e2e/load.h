@@ -23,8 +23,8 @@ class Load {
 
   // Connects anew and sends what is unanswered again, with the same sequences.
   void connect(const std::string& endpoint);
-  // Sends up to the window and takes in what comes within `patience`. False: no answer came.
-  bool pump(std::chrono::milliseconds patience);
+  // Sends up to the window and takes in what comes within `wait`. False: no answer came.
+  bool pump(std::chrono::milliseconds wait);
   // No new batches from now on; pump only takes in answers.
   void end() { ended_ = true; }
   bool has_unanswered() const { return !unanswered_.empty(); }

@@ -1,5 +1,7 @@
 #include "tests/e2e/millraced_process.h"
 
+#include "tests/support/patience.h"
+
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <poll.h>
@@ -8,27 +10,48 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <stdexcept>
-#include <thread>
+#include <string_view>
 
 namespace millrace::test {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-[[noreturn]] void run_child(const MillracedProcess::Options& options, int output, int error) {
+// "NAME" of "NAME=value".
+std::string_view name_of(std::string_view variable) {
+  return variable.substr(0, variable.find('='));
+}
+
+// What execve takes, made before the fork: another thread may hold the allocator's lock at that
+// moment, and the child would wait for it for ever.
+struct ExecArguments {
+  explicit ExecArguments(const MillracedProcess::Options& options)
+      : arguments{const_cast<char*>("millraced")} {
+    for (const std::string& argument : options.arguments)
+      arguments.push_back(const_cast<char*>(argument.c_str()));
+    arguments.push_back(nullptr);
+    for (const std::string& variable : options.environment)
+      environment.push_back(const_cast<char*>(variable.c_str()));
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+      const bool is_replaced =
+          std::any_of(options.environment.begin(), options.environment.end(),
+                      [&](const std::string& ours) { return name_of(ours) == name_of(*variable); });
+      if (!is_replaced) environment.push_back(*variable);
+    }
+    environment.push_back(nullptr);
+  }
+  std::vector<char*> arguments, environment;
+};
+
+[[noreturn]] void run_child(const ExecArguments& exec, uid_t uid, int output, int error) {
   dup2(output, STDOUT_FILENO);
   dup2(error, STDERR_FILENO);
   const int nothing = open("/dev/null", O_RDONLY);
   dup2(nothing, STDIN_FILENO);
-  for (const std::string& variable : options.environment)
-    putenv(const_cast<char*>(variable.c_str()));
-  if (options.uid != 0 && (setgid(options.uid) != 0 || setuid(options.uid) != 0)) _exit(126);
-  std::vector<char*> arguments = {const_cast<char*>("millraced")};
-  for (const std::string& argument : options.arguments)
-    arguments.push_back(const_cast<char*>(argument.c_str()));
-  arguments.push_back(nullptr);
-  execv(MILLRACED_PROGRAM, arguments.data());
+  if (uid != 0 && (setgid(uid) != 0 || setuid(uid) != 0)) _exit(126);
+  execve(MILLRACED_PROGRAM, exec.arguments.data(), exec.environment.data());
   _exit(127);
 }
 
@@ -42,9 +65,10 @@ MillracedProcess::MillracedProcess(const Options& options) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
   error_descriptor_ = memfd_create("diagnostics", MFD_CLOEXEC);
+  const ExecArguments exec(options);
   pid_ = fork();
   if (pid_ < 0) throw std::runtime_error("no process");
-  if (pid_ == 0) run_child(options, ends[1], error_descriptor_);
+  if (pid_ == 0) run_child(exec, options.uid, ends[1], error_descriptor_);
   close(ends[1]);
   output_descriptor_ = ends[0];
 }
@@ -68,9 +92,9 @@ MillracedProcess::Options MillracedProcess::on(const std::string& data_dir,
 }
 
 // False: the pipe has ended.
-bool MillracedProcess::read_output(std::chrono::milliseconds patience) {
+bool MillracedProcess::read_output(std::chrono::milliseconds wait) {
   pollfd entry{output_descriptor_, POLLIN, 0};
-  if (poll(&entry, 1, static_cast<int>(patience.count())) <= 0) return true;
+  if (poll(&entry, 1, static_cast<int>(wait.count())) <= 0) return true;
   char bytes[4096];
   const ssize_t count = read(output_descriptor_, bytes, sizeof bytes);
   if (count <= 0) return false;
@@ -80,7 +104,7 @@ bool MillracedProcess::read_output(std::chrono::milliseconds patience) {
 
 const ReadyLine& MillracedProcess::ready() {
   if (!ready_.text.empty()) return ready_;
-  const auto last = Clock::now() + std::chrono::seconds(30);
+  const auto last = Clock::now() + patience;
   while (output_.find('\n') == std::string::npos) {
     if (!read_output(std::chrono::milliseconds(100)) || Clock::now() > last)
       throw std::runtime_error("millraced is not ready: " + diagnostics());
@@ -98,7 +122,7 @@ const ReadyLine& MillracedProcess::ready() {
 
 void MillracedProcess::signal(int number) { kill(pid_, number); }
 
-int MillracedProcess::wait(std::chrono::seconds patience) {
+int MillracedProcess::wait() {
   if (ended_) return exit_code_;
   const auto last = Clock::now() + patience;
   while (read_output(std::chrono::milliseconds(50))) {

@@ -34,15 +34,16 @@ class MillracedProcess {
   // Throws std::runtime_error with its diagnostics when it ends before it is ready.
   const ReadyLine& ready();
   void signal(int number);
-  // The exit code, or 1000 + the signal that ended it. Throws when it takes longer.
-  int wait(std::chrono::seconds patience = std::chrono::seconds(30));
+  // The exit code, or 1000 + the signal that ended it. Throws when it takes longer than our
+  // patience.
+  int wait();
 
   // After wait(): all of its output.
   const std::string& output() const { return output_; }
   std::string diagnostics() const;
 
  private:
-  bool read_output(std::chrono::milliseconds patience);
+  bool read_output(std::chrono::milliseconds wait);
 
   pid_t pid_ = -1;
   int output_descriptor_ = -1;

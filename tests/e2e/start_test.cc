@@ -3,6 +3,7 @@
 #include "storage/base/crc32c.h"
 #include "tests/e2e/millraced_process.h"
 #include "tests/e2e/tcp_stranger.h"
+#include "tests/support/patience.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/temp_dir.h"
 
@@ -214,7 +215,12 @@ TEST_CASE("health is good while it serves and metrics are text that says what ha
   const std::string health = http_get(ready.http, "/health");
   CHECK(health.starts_with("HTTP/1.1 200"));
   CHECK(health.find(R"("status":"ok")") != std::string::npos);
-  const std::string metrics = http_get(ready.http, "/metrics");
+  // A shard that has no processor is not waited for, and its last status is told.
+  std::string metrics;
+  CHECK(eventually([&] {
+    metrics = http_get(ready.http, "/metrics");
+    return metrics.find("millrace_connections 1\n") != std::string::npos;
+  }));
   INFO(metrics);
   for (const char* line :
        {"millrace_events_appended_total{topic=\"orders\",partition=\"0\"} 2\n",

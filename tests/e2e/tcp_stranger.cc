@@ -1,5 +1,7 @@
 #include "tests/e2e/tcp_stranger.h"
 
+#include "tests/support/patience.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -34,8 +36,8 @@ void TcpStranger::send(std::string_view bytes) {
   }
 }
 
-std::string TcpStranger::receive(std::chrono::milliseconds patience) {
-  const auto last = std::chrono::steady_clock::now() + patience;
+std::string TcpStranger::receive(std::chrono::milliseconds wait) {
+  const auto last = std::chrono::steady_clock::now() + wait;
   std::string out;
   while (true) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -44,7 +46,7 @@ std::string TcpStranger::receive(std::chrono::milliseconds patience) {
     if (left.count() <= 0 || poll(&entry, 1, static_cast<int>(left.count())) <= 0) return out;
     char bytes[4096];
     const ssize_t count = recv(descriptor_, bytes, sizeof bytes, 0);
-    if (count <= 0) return out;
+    if (count <= 0) return is_closed_ = true, out;
     out.append(bytes, static_cast<std::size_t>(count));
   }
 }
@@ -53,7 +55,7 @@ std::string http_get(std::string_view address, std::string_view path) {
   TcpStranger client(address);
   client.send("GET " + std::string(path) +
               " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-  return client.receive(std::chrono::seconds(10));
+  return client.receive(patience);
 }
 
 }  // namespace millrace::test

@@ -17,11 +17,14 @@ class TcpStranger {
 
   // What the peer no longer takes is dropped.
   void send(std::string_view bytes);
-  // All that comes until the peer closes or `patience` is over.
-  std::string receive(std::chrono::milliseconds patience);
+  // All that comes until the peer closes or `wait` is over.
+  std::string receive(std::chrono::milliseconds wait);
+  // The peer closed, as the last receive() saw.
+  bool is_closed() const { return is_closed_; }
 
  private:
   int descriptor_ = -1;
+  bool is_closed_ = false;
 };
 
 // The whole answer to GET `path`.

@@ -66,7 +66,7 @@ class IoFixture {
   Reactor& reactor() { return *backend.reactor; }
 
   void wait_for(const bool& condition) {
-    const Instant give_up = SystemClock().now() + seconds(30);
+    const Instant give_up = SystemClock().now() + seconds(60);
     while (!condition) {
       // A lost completion would hang a test; this ends it.
       abort_if(SystemClock().now() > give_up);
@@ -121,7 +121,7 @@ class IoFixture {
 
  private:
   static void abort_if(bool lost) {
-    if (lost) throw std::runtime_error("an I/O of a test did not come back in 30 s");
+    if (lost) throw std::runtime_error("an I/O of a test did not come back in 60 s");
   }
 };
 

@@ -49,7 +49,7 @@ class Event : public Watcher {
 };
 
 Instant soon() { return SystemClock().now() + milliseconds(5); }
-Instant late() { return SystemClock().now() + seconds(20); }
+Instant late() { return SystemClock().now() + seconds(60); }
 Instant past() { return Instant{0}; }
 
 }  // namespace
@@ -61,8 +61,8 @@ TEST_CASE("a deadline in the past returns at once, with what is readable") {
   reactor->wait_until(past());
   CHECK(event.calls == 0);
   event.set();
-  reactor->wait_until(past());
-  reactor->wait_until(past());  // a ring may need one more look
+  const Instant give_up = late();  // a ring may need more than one look
+  while (event.calls == 0 && SystemClock().now() < give_up) reactor->wait_until(past());
   CHECK(event.calls >= 1);
   reactor->unwatch(event.descriptor);
 }
@@ -72,7 +72,7 @@ TEST_CASE("the wait ends at its deadline, not before") {
   const Instant deadline = soon();
   while (SystemClock().now() < deadline) reactor->wait_until(deadline);
   CHECK(SystemClock().now() >= deadline);
-  CHECK(SystemClock().now() < deadline + seconds(5));
+  CHECK(SystemClock().now() < deadline + seconds(60));
 }
 
 TEST_CASE("a descriptor that another thread makes readable ends the wait") {

@@ -503,7 +503,7 @@ class Fetched:
 
 
 class Client:
-    def __init__(self, endpoint, context=None, timeout=10.0):
+    def __init__(self, endpoint, context=None, timeout=60.0):
         self.context = context or zmq.Context.instance()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)

@@ -3,6 +3,7 @@
 #include "reply_generated.h"
 #include "schemas/batch_body.h"
 #include "storage/base/check.h"
+#include "tests/support/patience.h"
 #include "wire_generated.h"
 
 #include <algorithm>
@@ -96,15 +97,9 @@ void FakeBroker::start() {
     auto socket = std::make_unique<zmq::socket_t>(context_, type);
     socket->set(zmq::sockopt::linger, 0);
     // The port of the socket before may still be closing.
-    for (int attempt = 0;; ++attempt) {
-      try {
-        socket->bind(endpoint);
-        break;
-      } catch (const zmq::error_t&) {
-        if (attempt > 2000) throw;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      }
-    }
+    const bool bound =
+        eventually([&] { return zmq_bind(socket->handle(), endpoint.c_str()) == 0; });
+    if (!bound) throw std::runtime_error("cannot bind " + endpoint);
     endpoint = socket->get(zmq::sockopt::last_endpoint);
     return socket;
   };

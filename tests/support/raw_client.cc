@@ -20,9 +20,9 @@ void* open_socket(void* context, int type, const std::string& endpoint, int queu
   return socket;
 }
 
-std::vector<Bytes> receive_frames(void* socket, std::chrono::milliseconds patience) {
+std::vector<Bytes> receive_frames(void* socket, std::chrono::milliseconds wait) {
   zmq_pollitem_t item{socket, 0, ZMQ_POLLIN, 0};
-  if (zmq_poll(&item, 1, patience.count()) <= 0) return {};
+  if (zmq_poll(&item, 1, wait.count()) <= 0) return {};
   std::vector<Bytes> frames;
   bool more = true;
   while (more) {
@@ -58,8 +58,8 @@ bool RawClient::send(const std::vector<Bytes>& frames) {
   return true;
 }
 
-std::optional<RawReply> RawClient::receive(std::chrono::milliseconds patience) {
-  std::vector<Bytes> frames = receive_frames(socket_, patience);
+std::optional<RawReply> RawClient::receive(std::chrono::milliseconds wait) {
+  std::vector<Bytes> frames = receive_frames(socket_, wait);
   if (frames.empty()) return std::nullopt;
   RawReply reply{std::move(frames[0]), {}};
   frames.erase(frames.begin());
@@ -71,10 +71,10 @@ std::optional<RawReply> RawClient::receive(std::chrono::milliseconds patience) {
   return reply;
 }
 
-RawReply RawClient::call(const std::vector<Bytes>& frames, std::chrono::milliseconds patience) {
+RawReply RawClient::call(const std::vector<Bytes>& frames, std::chrono::milliseconds wait) {
   const std::uint64_t id = wire::GetRequest(frames.at(0).data())->id();
   if (!send(frames)) throw std::runtime_error("the request could not be sent");
-  const auto last = std::chrono::steady_clock::now() + patience;
+  const auto last = std::chrono::steady_clock::now() + wait;
   while (true) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         last - std::chrono::steady_clock::now());
@@ -96,8 +96,8 @@ RawSubscriber::~RawSubscriber() {
   if (own_context_) zmq_ctx_term(context_);
 }
 
-std::vector<Bytes> RawSubscriber::receive(std::chrono::milliseconds patience) {
-  return receive_frames(socket_, patience);
+std::vector<Bytes> RawSubscriber::receive(std::chrono::milliseconds wait) {
+  return receive_frames(socket_, wait);
 }
 
 }  // namespace millrace::test

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "reply_generated.h"
+#include "tests/support/patience.h"
 #include "tests/support/raw_requests.h"
 
 #include <zmq.h>
@@ -43,12 +44,10 @@ class RawClient {
 
   // False: the queue towards the broker is full.
   bool send(const std::vector<Bytes>& frames);
-  // None within `patience`. Throws std::runtime_error for what is no reply.
-  std::optional<RawReply> receive(std::chrono::milliseconds patience = std::chrono::seconds(10));
-  // The reply to this request; replies to others are dropped. Throws when none comes within
-  // `patience`.
-  RawReply call(const std::vector<Bytes>& frames,
-                std::chrono::milliseconds patience = std::chrono::seconds(20));
+  // None within `wait`. Throws std::runtime_error for what is no reply.
+  std::optional<RawReply> receive(std::chrono::milliseconds wait = patience);
+  // The reply to this request; replies to others are dropped. Throws when none comes within `wait`.
+  RawReply call(const std::vector<Bytes>& frames, std::chrono::milliseconds wait = patience);
 
  private:
   void* context_;
@@ -64,8 +63,8 @@ class RawSubscriber {
   RawSubscriber& operator=(const RawSubscriber&) = delete;
   ~RawSubscriber();
 
-  // The frames of one message; none within `patience`.
-  std::vector<Bytes> receive(std::chrono::milliseconds patience = std::chrono::seconds(10));
+  // The frames of one message; none within `wait`.
+  std::vector<Bytes> receive(std::chrono::milliseconds wait = patience);
 
  private:
   void* context_;
