@@ -1,6 +1,6 @@
 #include "broker/daemon/config.h"
 
-#include "broker/daemon/units_text.h"
+#include "broker/meta/setting_text.h"
 
 #include <fmt/core.h>
 
@@ -98,7 +98,7 @@ struct Bound {
 Result<void> check_order(Bound low, Bound high, bool are_bytes, const ConfigOrigins& origins) {
   if (low.value <= high.value) return {};
   const auto text = [&](std::uint64_t value) {
-    return are_bytes ? bytes_text(value) : fmt::format("{}", value);
+    return are_bytes ? size_text(value) : fmt::format("{}", value);
   };
   const std::string from =
       origins.contains(low.key) ? origin_of(origins, low.key) : origin_of(origins, high.key);

@@ -1,12 +1,12 @@
 #include "broker/daemon/config_keys.h"
 
-#include "broker/daemon/units_text.h"
+#include "broker/meta/nearest_name.h"
+#include "broker/meta/setting_text.h"
 #include "storage/base/check.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <numeric>
 
 namespace millrace {
 namespace {
@@ -129,25 +129,9 @@ constexpr KeySpec keys[] = {
 
 #undef FIELD
 
-// Steps of one letter (insert, remove, replace) between two words.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replace = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replace, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
-
 std::string number_text(KeyKind kind, std::uint64_t value) {
   switch (kind) {
-    case KeyKind::bytes: return bytes_text(value);
+    case KeyKind::bytes: return size_text(value);
     case KeyKind::duration: return duration_text(Duration{static_cast<std::int64_t>(value)});
     default: return fmt::format("{}", value);
   }
@@ -197,7 +181,7 @@ bool type_suits(KeyKind kind, RawValue::Type type) {
 }
 
 std::optional<std::uint64_t> parse_number(KeyKind kind, const std::string& value) {
-  if (kind == KeyKind::bytes) return parse_bytes(value);
+  if (kind == KeyKind::bytes) return parse_size(value);
   if (kind != KeyKind::duration) return parse_count(value);
   const auto parsed = parse_duration(value);
   if (!parsed) return std::nullopt;
@@ -221,13 +205,7 @@ const KeySpec* find_key(std::string_view name) {
   return found == std::end(keys) ? nullptr : found;
 }
 
-std::string_view nearest_key(std::string_view name) {
-  const auto* best =
-      std::min_element(std::begin(keys), std::end(keys), [&](const KeySpec& a, const KeySpec& b) {
-        return distance(a.name, name) < distance(b.name, name);
-      });
-  return best->name;
-}
+std::string_view nearest_key(std::string_view name) { return nearest_name(name, keys); }
 
 Result<void> set_key(BrokerConfig& config, const KeySpec& key, const RawValue& value) {
   if (!type_suits(key.kind, value.type)) return wrong_form(key, value);

@@ -2,8 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
-#include <limits>
+#include <cmath>
 #include <span>
 
 namespace millrace {
@@ -14,33 +15,26 @@ struct Unit {
   std::uint64_t value;
 };
 
-// The first name of a value is the one that is printed.
+constexpr std::uint64_t us = 1'000, ms = 1'000 * us, s = 1'000 * ms, minute = 60 * s,
+                        hour = 60 * minute, day = 24 * hour, week = 7 * day;
+constexpr std::uint64_t value_max = INT64_MAX;
+
+// The first ones are those that are printed, largest first.
+constexpr std::size_t byte_units_printed = 5;
 constexpr Unit byte_units[] = {
     {"TiB", 1024 * GiB},   {"GiB", GiB},      {"MiB", MiB},
     {"KiB", KiB},          {"B", 1},          {"TB", 1'000'000'000'000},
-    {"GB", 1'000'000'000}, {"MB", 1'000'000}, {"kB", 1'000},
-    {"KB", 1'000},         {"bytes", 1},      {"byte", 1},
+    {"GB", 1'000'000'000}, {"MB", 1'000'000}, {"KB", 1'000},
+    {"kB", 1'000},         {"bytes", 1},      {"byte", 1},
 };
-
+constexpr std::size_t time_units_printed = 7;
 constexpr Unit time_units[] = {
-    {"days", 86'400'000'000'000},
-    {"hours", 3'600'000'000'000},
-    {"minutes", 60'000'000'000},
-    {"seconds", 1'000'000'000},
-    {"ms", 1'000'000},
-    {"us", 1'000},
-    {"ns", 1},
-    {"day", 86'400'000'000'000},
-    {"d", 86'400'000'000'000},
-    {"hour", 3'600'000'000'000},
-    {"h", 3'600'000'000'000},
-    {"minute", 60'000'000'000},
-    {"min", 60'000'000'000},
-    {"m", 60'000'000'000},
-    {"second", 1'000'000'000},
-    {"s", 1'000'000'000},
-    {"milliseconds", 1'000'000},
-    {"millisecond", 1'000'000},
+    {"days", day},       {"hours", hour},     {"min", minute}, {"s", s},
+    {"ms", ms},          {"us", us},          {"ns", 1},       {"weeks", week},
+    {"week", week},      {"day", day},        {"d", day},      {"hour", hour},
+    {"h", hour},         {"minutes", minute}, {"m", minute},   {"minute", minute},
+    {"seconds", s},      {"second", s},       {"sec", s},      {"milliseconds", ms},
+    {"millisecond", ms},
 };
 
 std::string_view without_spaces_around(std::string_view text) {
@@ -49,61 +43,76 @@ std::string_view without_spaces_around(std::string_view text) {
   return text;
 }
 
-// Answers false for anything but a whole number and one of the units, and for what does not fit 63
-// bits.
-bool parse_with_units(std::string_view text, std::span<const Unit> units, std::uint64_t bare_unit,
-                      std::uint64_t& out) {
-  text = without_spaces_around(text);
-  std::uint64_t number = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (parsed.ec != std::errc{}) return false;
-  const auto name =
-      without_spaces_around(text.substr(static_cast<std::size_t>(parsed.ptr - text.data())));
-  std::uint64_t unit = name.empty() ? bare_unit : 0;
-  for (const auto& candidate : units) {
-    if (candidate.name == name) unit = candidate.value;
+// An integer is exact; a fraction is rounded to a whole.
+std::optional<std::uint64_t> times(std::string_view number, std::uint64_t unit) {
+  if (const auto whole = parse_count(number)) {
+    if (*whole > value_max / unit) return std::nullopt;
+    return *whole * unit;
   }
-  constexpr std::uint64_t largest = std::numeric_limits<std::int64_t>::max();
-  if (unit == 0 || number > largest / unit) return false;
-  out = number * unit;
-  return true;
+  double value = 0;
+  const auto parsed = std::from_chars(number.data(), number.data() + number.size(), value);
+  if (parsed.ec != std::errc{} || parsed.ptr != number.data() + number.size()) return std::nullopt;
+  value *= static_cast<double>(unit);
+  if (!(value < static_cast<double>(value_max))) return std::nullopt;
+  return static_cast<std::uint64_t>(std::llround(value));
 }
 
-// The largest unit that divides the value.
-std::string print_with_units(std::uint64_t value, std::span<const Unit> units) {
-  for (const auto& unit : units) {
-    if (value % unit.value != 0 || (value == 0 && unit.value != 1)) continue;
-    const std::uint64_t count = value / unit.value;
-    std::string_view name = unit.name;
-    if (count == 1 && name.size() > 2 && name.back() == 's') name.remove_suffix(1);
-    return fmt::format("{} {}", count, name);
+// "NUMBER UNIT"; a number alone counts in `bare_unit`, unless that is 0.
+std::optional<std::uint64_t> parse_with_unit(std::string_view text, std::span<const Unit> units,
+                                             std::uint64_t bare_unit) {
+  text = without_spaces_around(text);
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
+  const std::string_view number = text.substr(0, digits);
+  const std::string_view name = without_spaces_around(text.substr(digits));
+  if (number.empty()) return std::nullopt;
+  if (name.empty()) {
+    if (bare_unit == 0) return std::nullopt;
+    return times(number, bare_unit);
   }
-  return fmt::format("{}", value);
+  const auto unit = std::find_if(units.begin(), units.end(),
+                                 [&](const Unit& known) { return known.name == name; });
+  if (unit == units.end()) return std::nullopt;
+  return times(number, unit->value);
+}
+
+std::string text_with_unit(std::uint64_t value, std::span<const Unit> printed) {
+  if (value == 0) return "0";
+  const auto unit = std::find_if(printed.begin(), printed.end(),
+                                 [&](const Unit& known) { return value % known.value == 0; });
+  std::string_view name = unit->name;  // the last one is 1
+  if (value == unit->value && (name == "days" || name == "hours")) name.remove_suffix(1);
+  return fmt::format("{} {}", value / unit->value, name);
 }
 
 }  // namespace
 
-Result<std::uint64_t> size_from_text(std::string_view text) {
-  std::uint64_t bytes = 0;
-  if (!parse_with_units(text, byte_units, 1, bytes)) {
-    return fail(Errc::bad_setting, "not a size like \"256 MiB\", \"64 KiB\" or \"4096\"");
-  }
-  return bytes;
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+  return parse_with_unit(text, byte_units, 1);
 }
 
-std::string size_text(std::uint64_t bytes) { return print_with_units(bytes, byte_units); }
-
-Result<Duration> duration_from_text(std::string_view text) {
-  std::uint64_t ns = 0;
-  if (!parse_with_units(text, time_units, 0, ns)) {
-    return fail(Errc::bad_setting, "not a time like \"7 days\", \"12 hours\" or \"30 s\"");
-  }
-  return Duration{static_cast<std::int64_t>(ns)};
+std::string size_text(std::uint64_t bytes) {
+  return text_with_unit(bytes, std::span(byte_units).first<byte_units_printed>());
 }
 
-std::string text_of_duration(Duration duration) {
-  if (duration.ns == 0) return "0 seconds";
-  return print_with_units(static_cast<std::uint64_t>(duration.ns), time_units);
+std::optional<Duration> parse_duration(std::string_view text) {
+  if (without_spaces_around(text) == "0") return Duration{};
+  const auto ns = parse_with_unit(text, time_units, 0);
+  if (!ns) return std::nullopt;
+  return Duration{static_cast<std::int64_t>(*ns)};
+}
+
+std::string duration_text(Duration duration) {
+  return text_with_unit(static_cast<std::uint64_t>(duration.ns),
+                        std::span(time_units).first<time_units_printed>());
+}
+
+std::optional<std::uint64_t> parse_count(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() ||
+      value > value_max)
+    return std::nullopt;
+  return value;
 }
 
 }  // namespace millrace

@@ -1,5 +1,6 @@
 #include "broker/meta/topic_settings.h"
 
+#include "broker/meta/nearest_name.h"
 #include "broker/meta/setting_text.h"
 #include "broker/meta/topic_name.h"
 #include "storage/format/segment_layout.h"
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 namespace millrace {
 namespace {
@@ -83,7 +83,7 @@ std::string value_text(const Setting& setting, std::uint64_t value) {
   if (setting.none_is_zero && value == 0) return "none";
   switch (setting.unit) {
     case Unit::bytes: return size_text(value);
-    case Unit::time: return text_of_duration(Duration{static_cast<std::int64_t>(value)});
+    case Unit::time: return duration_text(Duration{static_cast<std::int64_t>(value)});
     case Unit::flag: return value != 0 ? "true" : "false";
   }
   return {};
@@ -98,33 +98,18 @@ std::string bounds_text(const Setting& setting) {
 Result<std::uint64_t> parse_value(const Setting& setting, std::string_view text) {
   if (setting.none_is_zero && text == "none") return 0;
   switch (setting.unit) {
-    case Unit::bytes: return size_from_text(text);
-    case Unit::time: {
-      const auto duration = duration_from_text(text);
-      if (!duration) return fail(duration.error());
-      return static_cast<std::uint64_t>(duration->ns);
-    }
+    case Unit::bytes:
+      if (const auto bytes = parse_size(text)) return *bytes;
+      return fail(Errc::bad_setting, "not a size like \"256 MiB\", \"64 KiB\" or \"4096\"");
+    case Unit::time:
+      if (const auto time = parse_duration(text)) return static_cast<std::uint64_t>(time->ns);
+      return fail(Errc::bad_setting, "not a time like \"7 days\", \"12 hours\" or \"30 s\"");
     case Unit::flag:
       if (text == "true") return 1;
       if (text == "false") return 0;
       return fail(Errc::bad_setting, "neither true nor false");
   }
   return fail(Errc::bad_setting);
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
 }
 
 const Setting* find_setting(std::string_view key) {
@@ -135,14 +120,8 @@ const Setting* find_setting(std::string_view key) {
 }
 
 Error unknown_key(std::string_view key) {
-  constexpr std::size_t longest_compared = 64;
-  const auto compared = key.substr(0, longest_compared);
-  const auto* nearest = std::min_element(
-      std::begin(settings_table), std::end(settings_table), [&](const auto& a, const auto& b) {
-        return edit_distance(compared, a.name) < edit_distance(compared, b.name);
-      });
   return {Errc::bad_setting, fmt::format("there is no topic setting {}; the nearest is '{}'",
-                                         quoted(key), nearest->name)};
+                                         quoted(key), nearest_name(key, settings_table))};
 }
 
 Result<std::uint64_t> checked_value(const Setting& setting, std::string_view text) {

@@ -32,7 +32,7 @@ struct TopicSettingRow {
 };
 std::vector<TopicSettingRow> topic_setting_rows(const TopicSettings& defaults);
 
-// A checked set: `given` normalised ("key=value" by key, values as text_of_duration and size_text
+// A checked set: `given` normalised ("key=value" by key, values as duration_text and size_text
 // print them) and the settings they come to.
 struct ParsedTopicSettings {
   TopicSettings settings;
