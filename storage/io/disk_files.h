@@ -1,5 +1,5 @@
-// What the two disks over real files share: paths below a root, open flags, the table of open
-// files, and the arithmetic of continuing a write that the system cut short.
+// What a disk over real files is made of: paths below a root, open flags, the table of open files,
+// and the arithmetic of continuing a write that the system cut short.
 //
 //   DiskRoot   the root directory, held open; resolves names so that nothing leaves it
 //   FileTable  FileId -> descriptor, name and mode

@@ -9,12 +9,9 @@
 // operation belongs to the shard, then to one helper, then to the shard again.
 #pragma once
 
-#include "storage/base/intrusive_list.h"
-#include "storage/io/disk.h"
-#include "storage/io/disk_files.h"
+#include "storage/io/file_disk.h"
 #include "storage/io/reactor.h"
 
-#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -24,37 +21,15 @@
 
 namespace millrace {
 
-class ThreadDisk final : public Disk, private Watcher {
+class ThreadDisk final : public FileDisk, private Watcher {
  public:
   // `root` is an existing directory. `reactor` outlives the disk.
   static Result<std::unique_ptr<ThreadDisk>> create(Reactor& reactor, const std::string& root);
-  ThreadDisk(const ThreadDisk&) = delete;
-  ThreadDisk& operator=(const ThreadDisk&) = delete;
   ~ThreadDisk() override;
 
-  void open(Completion& done, std::string_view path, OpenMode mode, Access access) override;
-  void close(Completion& done, FileId file) override;
-  void read(Completion& done, FileId file, Position at, MutableBytes into) override;
-  void write(Completion& done, FileId file, Position at, std::span<const ByteView> slices,
-             WriteSync sync) override;
-  void sync_data(Completion& done, FileId file) override;
-  void set_length(Completion& done, FileId file, std::uint64_t length) override;
-  void preallocate(Completion& done, FileId file, Position at, std::uint64_t length) override;
-  void file_size(Completion& done, FileId file) override;
-
-  void make_directory(Completion& done, std::string_view path) override;
-  void remove_directory(Completion& done, std::string_view path) override;
-  void remove(Completion& done, std::string_view path) override;
-  void rename(Completion& done, std::string_view from, std::string_view to) override;
-  void sync_directory(Completion& done, std::string_view path) override;
-  void list(Completion& done, std::string_view path, std::vector<DirectoryEntry>& out) override;
-
   std::size_t reap() override;
-  std::size_t in_flight() const override { return in_flight_; }
-  Result<Space> space() override { return root_.space(); }
 
  private:
-  struct Operation;
   // Operations that wait for a helper.
   struct Queue {
     std::mutex mutex;
@@ -63,14 +38,12 @@ class ThreadDisk final : public Disk, private Watcher {
     bool is_stopping = false;
   };
 
-  ThreadDisk(Reactor& reactor, DiskRoot root);
+  ThreadDisk(Reactor& reactor, DiskRoot root) : FileDisk(std::move(root)), reactor_(reactor) {}
   Result<void> start_helpers();
   void on_readable() override {}  // the turn reaps after every wait
 
-  Operation& start(Completion& done, DiskCall call);
-  Operation& start_on_file(Completion& done, DiskCall call, FileId file);
-  void enqueue(Operation& operation);
-  void deliver(Operation& operation);
+  std::unique_ptr<Operation> make_operation() override { return std::make_unique<Operation>(); }
+  void begin(Operation& operation) override;
 
   // On a helper's thread.
   void help(Queue& queue);
@@ -83,17 +56,9 @@ class ThreadDisk final : public Disk, private Watcher {
   IoResult carry_out_on_name(Operation& operation);
   IoResult carry_out_rename(Operation& operation);
   IoResult carry_out_sync_directory(Operation& operation);
-  IoResult outcome(const Operation& operation, int result);
+  static IoResult outcome(const Operation& operation, int result);
 
   Reactor& reactor_;
-  const DiskRoot root_;
-  FileTable files_;
-  std::size_t in_flight_ = 0;
-  std::atomic<bool> direct_works_{true};
-  std::atomic<bool> synced_write_works_{true};
-  std::vector<std::unique_ptr<Operation>> operations_;
-  IntrusiveList<Operation> free_;  // of operations_: unused
-
   Queue reads_;
   Queue changes_;
   OwnedDescriptor wake_;
