@@ -1,12 +1,12 @@
 #include "connection.h"
 
+#include "endpoint.h"
 #include "storage/base/diag.h"
 #include "storage/base/units.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -39,23 +39,10 @@ std::uint64_t entropy() {
   return (std::uint64_t{device()} << 32) | device();
 }
 
-// libzmq takes a port modulo 65536.
-bool has_port_in_range(const std::string& endpoint) {
-  if (!endpoint.starts_with("tcp://")) return true;
-  const std::string_view port = std::string_view(endpoint).substr(endpoint.rfind(':') + 1);
-  std::uint32_t number = 0;
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  return error == std::errc{} ? number <= 65'535 : error != std::errc::result_out_of_range;
-}
-
 std::optional<std::string> fault_of(const ClientOptions& options) {
   const std::string& endpoint = options.endpoint;
-  const bool inproc = endpoint.starts_with("inproc://");
-  if (!inproc && !endpoint.starts_with("tcp://") && !endpoint.starts_with("ipc://"))
-    return fmt::format("endpoint '{}' must begin with tcp://, ipc:// or inproc://", endpoint);
-  if (!has_port_in_range(endpoint))
-    return fmt::format("endpoint '{}' has a port above 65535", endpoint);
-  if (inproc && options.zmq_context == nullptr)
+  if (auto fault = endpoint_fault(endpoint)) return fault;
+  if (endpoint.starts_with("inproc://") && options.zmq_context == nullptr)
     return fmt::format(
         "endpoint '{}' needs the broker's zmq_context; take EmbeddedBroker::client_options",
         endpoint);
@@ -78,12 +65,17 @@ Outcome<std::shared_ptr<Connection>> Connection::open(ClientOptions options) {
   if (!options.endpoint.starts_with("inproc://")) {
     Context context(options.zmq_context);
     Socket probe(context, ZMQ_DEALER);
-    probe.set(ZMQ_RECONNECT_IVL, -1);
     if (!probe.is_open())
-      return refuse(Errc::bad_config, fmt::format("no socket: {}", zmq_strerror(zmq_errno())));
+      return refuse(Errc::overloaded, fmt::format("cannot make a socket: {}; close some files or "
+                                                  "raise the limits of this process (ulimit -n)",
+                                                  zmq_strerror(zmq_errno())));
+    probe.set(ZMQ_RECONNECT_IVL, -1);
+    probe.set(ZMQ_IPV6, is_ipv6_endpoint(options.endpoint) ? 1 : 0);
     if (!probe.connect(options.endpoint))
-      return refuse(Errc::bad_config, fmt::format("endpoint '{}' cannot be used: {}",
-                                                  options.endpoint, zmq_strerror(zmq_errno())));
+      return refuse(Errc::bad_config,
+                    fmt::format("'{}' is not the endpoint of a broker: {}; write tcp://HOST:PORT "
+                                "or ipc://PATH",
+                                options.endpoint, zmq_strerror(zmq_errno())));
   }
   return std::make_shared<Connection>(std::move(options));
 }
@@ -173,6 +165,7 @@ void Connection::dial() {
   dealer_.set(ZMQ_HEARTBEAT_TIMEOUT, count_of(heartbeat_timeout));
   dealer_.set(ZMQ_HANDSHAKE_IVL, count_of(handshake_timeout));
   dealer_.set(ZMQ_TCP_KEEPALIVE, 1);
+  dealer_.set(ZMQ_IPV6, is_ipv6_endpoint(options_.endpoint) ? 1 : 0);
   if (!is_inproc()) {
     const std::string name = fmt::format("inproc://millrace-client-{}-{}",
                                          static_cast<const void*>(this), random_.next());

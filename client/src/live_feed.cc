@@ -1,5 +1,6 @@
 #include "live_feed.h"
 
+#include "endpoint.h"
 #include "storage/base/bytes.h"
 #include "storage/base/units.h"
 
@@ -63,6 +64,7 @@ void LiveFeed::start(Loop::Task subscribed) {
     subscriber_.set(ZMQ_HEARTBEAT_IVL, 5'000);
     subscriber_.set(ZMQ_HEARTBEAT_TIMEOUT, 15'000);
     subscriber_.set(ZMQ_TCP_KEEPALIVE, 1);
+    subscriber_.set(ZMQ_IPV6, is_ipv6_endpoint(endpoint_) ? 1 : 0);
     // A topic's name holds no slash, so this is every partition of this topic and nothing else.
     subscriber_.set(ZMQ_SUBSCRIBE, topic_.key.name + "/");
     const std::string name =

@@ -68,7 +68,8 @@ Client connect_impatient(const FakeBroker& broker) {
 TEST_CASE("endpoints and options that cannot be are refused at once") {
   for (const char* endpoint :
        {"", "localhost:7711", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "http://x:1",
-        "inproc://no-context", "udp://127.0.0.1:1"}) {
+        "inproc://no-context", "udp://127.0.0.1:1", "tcp://no such host:1",
+        "tcp://127.0.0.1:1,tcp://127.0.0.1:2"}) {
     INFO(endpoint);
     ClientOptions options;
     options.endpoint = endpoint;

@@ -101,6 +101,27 @@ TEST_CASE("embedded: what is produced is read back, over inproc and tcp") {
   }
 }
 
+TEST_CASE("embedded: a broker at an IPv6 address is reached, its live feed too") {
+  EmbeddedBrokerOptions options;
+  options.listen = options.live = "tcp://[::1]:0";
+  options.settings = {"listen.ipv6=true"};
+  auto broker = EmbeddedBroker::start(options);
+  if (!broker && broker.error().text.find("cannot listen on") != std::string::npos) {
+    WARN("this machine has no IPv6: " << broker.error().to_string());
+    return;
+  }
+  const EmbeddedBroker running = must(std::move(broker));
+  ClientOptions to_it = running.client_options();
+  to_it.timeout = 20s;
+  const Client client = must(Client::connect(to_it));
+  must(Admin(client).create_topic("orders"));
+  LiveReader live = must(LiveReader::open(client, "orders"));
+  produce(client, "orders", 0, 3);
+  int seen = 0;
+  while (seen < 3) seen += static_cast<int>(must(live.next(10s)).events.size());
+  CHECK(live.take_gaps().empty());
+}
+
 TEST_CASE("embedded: a key's events keep their order") {
   Fixture f;
   must(Admin(f.client).create_topic("orders", 8));
