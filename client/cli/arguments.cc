@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <map>
 
@@ -129,7 +130,8 @@ void Arguments::runs(CLI::App& command, Command run) {
 
 void Arguments::add_globals() {
   app_->add_option("--broker", context_.client.endpoint,
-                   "request endpoint of the broker. Default tcp://127.0.0.1:7711")
+                   "request endpoint of the broker, tcp://HOST:PORT or ipc://PATH. Default "
+                   "tcp://127.0.0.1:7711")
       ->envname("MILLRACE_BROKER")
       ->type_name("ENDPOINT");
   app_->add_option_function<std::string>(
@@ -142,8 +144,14 @@ void Arguments::add_globals() {
       ->type_name("STYLE");
   app_->add_option_function<std::string>(
           "--timeout",
-          checked(context_.client.timeout, parse_duration, "a duration like 30s, 500ms or 2m"),
-          "how long one request may take. Default 30s")
+          checked(
+              context_.client.timeout,
+              [](const std::string& text) {
+                const auto timeout = parse_duration(text);
+                return timeout && *timeout <= std::chrono::hours{24} ? timeout : std::nullopt;
+              },
+              "a duration like 30s, 500ms or 2m, at most 24h"),
+          "how long one request may take, 1ms to 24h. Default 30s")
       ->type_name("DURATION");
   app_->add_flag("-q,--quiet", context_.quiet, "no progress, no notes, no summary; only results");
   app_->set_version_flag("--version", "millrace " MILLRACE_VERSION, "print the version and stop");

@@ -171,7 +171,7 @@ void print_read(const Context& context, const BenchArguments& arguments, const B
 int bench_produce(const Context& context, const BenchArguments& arguments) {
   if (const auto fault = usage_fault(arguments); !fault.empty()) return report_usage(fault);
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   const auto topic = BenchTopic::open(*client, arguments);
   if (topic == nullptr) return exit_code::failed;
   BenchLoadResult load = arguments.latency ? run_bench_latency(context, arguments, topic->name())
@@ -183,7 +183,7 @@ int bench_produce(const Context& context, const BenchArguments& arguments) {
 int bench_consume(const Context& context, const BenchArguments& arguments) {
   if (const auto fault = usage_fault(arguments); !fault.empty()) return report_usage(fault);
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   const auto topic = BenchTopic::open(*client, arguments);
   if (topic == nullptr) return exit_code::failed;
   std::uint64_t written = 0;

@@ -73,7 +73,7 @@ int consume(const Context& context, const ConsumeArguments& arguments) {
   auto format = choose_format(context, arguments.format);
   if (!format) return exit_code::usage;
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   auto reader = open_reader(*client, *path, *range);
   if (!reader) return report(fmt::format("cannot read {}", arguments.topic), reader.error());
 

@@ -40,11 +40,17 @@ int report_usage(std::string_view text) {
   return exit_code::usage;
 }
 
-std::optional<Client> connect(const Context& context) {
+std::expected<Client, int> connect(const Context& context) {
+  static constexpr std::uint16_t bad_config = 90;
+  const std::string& endpoint = context.client.endpoint;
+  if (endpoint.starts_with("inproc://"))
+    return std::unexpected(report_usage(fmt::format(
+        "--broker '{}' is inside of one process; write tcp://HOST:PORT or ipc://PATH", endpoint)));
   auto client = Client::connect(context.client);
   if (client) return std::move(*client);
-  report(fmt::format("cannot use broker {}", context.client.endpoint), client.error());
-  return std::nullopt;
+  if (client.error().code == bad_config)
+    return std::unexpected(report_usage(fmt::format("--broker {}", client.error().text)));
+  return std::unexpected(report(fmt::format("cannot use broker {}", endpoint), client.error()));
 }
 
 std::int64_t wall_now_ns() {

@@ -8,7 +8,7 @@
 #include "millrace/error.h"
 
 #include <cstdint>
-#include <optional>
+#include <expected>
 #include <string>
 #include <string_view>
 
@@ -50,8 +50,9 @@ int report_usage(std::string_view text);
 
 std::string error_line(std::string_view what_failed, const ClientError& error);
 
-// Connects (the first request waits for the broker, not this); prints the error itself.
-std::optional<Client> connect(const Context& context);
+// Connects (the first request waits for the broker, not this). The other side is the exit code,
+// after a report: `usage` for an endpoint that is none.
+std::expected<Client, int> connect(const Context& context);
 
 std::int64_t wall_now_ns();
 // Seconds of the monotonic clock; only differences mean something.

@@ -10,7 +10,7 @@ namespace millrace::cli {
 
 int ping(const Context& context) {
   auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   // The first round trip pays for the connection; the second one is the one to show.
   if (const auto first = client->ping(); !first)
     return report(fmt::format("no answer from {}", context.client.endpoint), first.error());

@@ -178,7 +178,7 @@ int produce(const Context& context, const ProduceArguments& arguments) {
   if (const auto fault = usage_fault(arguments, separator); !fault.empty())
     return report_usage(fault);
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   if (arguments.create && !create_if_missing(*client, arguments)) return exit_code::failed;
   auto producer = Producer::open(*client, arguments.topic, arguments.producer);
   if (!producer)

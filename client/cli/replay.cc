@@ -180,7 +180,7 @@ int replay(const Context& context, const ReplayArguments& arguments) {
         fmt::format("--to {}: the topic itself; --force doubles its events", path->topic));
 
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   const auto topic = Admin(*client).describe_topic(path->topic);
   if (!topic) return report(fmt::format("cannot replay {}", path->topic), topic.error());
   std::vector<std::uint32_t> partitions(path->partition ? 1 : topic->partitions);

@@ -58,7 +58,7 @@ int tail(const Context& context, const TailArguments& arguments) {
   auto format = choose_format(context, arguments.format);
   if (!format) return exit_code::usage;
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   auto reader = LiveReader::open(*client, arguments.topic);
   if (!reader) return report(fmt::format("cannot follow {}", arguments.topic), reader.error());
   note(context, fmt::format("following {}", arguments.topic));

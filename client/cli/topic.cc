@@ -90,7 +90,7 @@ int topic_create(const Context& context, const TopicCreateArguments& arguments) 
     settings[setting.substr(0, equals)] = setting.substr(equals + 1);
   }
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   const auto topic = Admin(*client).create_topic(arguments.name, arguments.partitions, settings);
   if (!topic) return report(fmt::format("cannot create topic {}", arguments.name), topic.error());
   if (context.json()) {
@@ -104,7 +104,7 @@ int topic_create(const Context& context, const TopicCreateArguments& arguments) 
 
 int topic_list(const Context& context) {
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   const auto topics = Admin(*client).list_topics();
   if (!topics) return report("cannot list topics", topics.error());
   if (context.json()) {
@@ -132,7 +132,7 @@ int topic_list(const Context& context) {
 
 int topic_describe(const Context& context, const std::string& name) {
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   const auto topic = Admin(*client).describe_topic(name);
   if (!topic) return report(fmt::format("cannot describe topic {}", name), topic.error());
   if (context.json()) {
@@ -145,7 +145,7 @@ int topic_describe(const Context& context, const std::string& name) {
 
 int topic_delete(const Context& context, const std::string& name) {
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   if (const auto done = Admin(*client).delete_topic(name); !done)
     return report(fmt::format("cannot delete topic {}", name), done.error());
   if (context.json()) {
@@ -160,7 +160,7 @@ int topic_trim(const Context& context, const TopicTrimArguments& arguments) {
   const auto before = Place::parse(arguments.before, wall_now_ns());
   if (!before) return report_usage(fmt::format("--before: {}", before.error().text));
   const auto client = connect(context);
-  if (!client) return exit_code::failed;
+  if (!client) return client.error();
   Admin admin(*client);
   const auto topic = admin.describe_topic(arguments.name);
   if (!topic) return report(fmt::format("cannot trim topic {}", arguments.name), topic.error());

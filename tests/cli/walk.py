@@ -38,8 +38,9 @@ class Broker:
 
 class Run:
     def __init__(self, *words, stdin=b"", broker=None, env=None):
-        environment = dict(os.environ, **(env or {}))
+        environment = dict(os.environ)
         environment.pop("MILLRACE_BROKER", None)
+        environment.update(env or {})
         if broker:
             environment["MILLRACE_BROKER"] = broker.endpoint
         done = subprocess.run([MILLRACE, *map(str, words)], input=stdin, env=environment, capture_output=True, timeout=2 * PATIENCE)
@@ -113,7 +114,18 @@ def test_bad_usage_is_exit_2_and_one_line():
 
 def test_no_broker_is_exit_1_within_the_timeout():
     Run("topic", "list", "--broker", "tcp://127.0.0.1:1", "--timeout", "300ms").fails(1, "(client)", "disconnected", "300 ms")
-    Run("topic", "list", "--broker", "nonsense").fails(1, "(client)", "nonsense")
+
+
+def test_an_endpoint_that_is_none_is_bad_usage_wherever_it_comes_from():
+    for endpoint in ("nonsense", "127.0.0.1:7711", "tcp://127.0.0.1", "tcp://127.0.0.1:0", "tcp://127.0.0.1:65536", "tcp://:1",
+                     "inproc://here", "http://127.0.0.1:1"):
+        for words in (["topic", "list"], ["topic", "create", "a"], ["topic", "describe", "a"], ["topic", "delete", "a"],
+                      ["topic", "trim", "a", "--before", "1"], ["produce", "a"], ["consume", "a"], ["tail", "a"],
+                      ["replay", "a", "--offset", ":"], ["bench", "produce"], ["bench", "consume"], ["ping"]):
+            run = Run(*words, "--broker", endpoint).fails(2, "usage (client)", f"'{endpoint}'", "tcp://HOST:PORT")
+            assert run.out == b"" and len(run.err.splitlines()) == 1, f"{words}: {run.err}"
+    assert Run("ping", env={"MILLRACE_BROKER": "nonsense"}).fails(2, "'nonsense'", "tcp://HOST:PORT").out == b""
+    Run("ping", "--timeout", "25h").fails(2, "24h")
 
 
 def test_global_flags_stand_before_or_after_the_command():
