@@ -79,9 +79,11 @@ Result<void> Partition::check_readable(Offset offset) const {
   if (auto is_open = check_open(); !is_open) return is_open;
   const Offset start = log_.start_offset(), end = committed_end();
   if (offset >= start && offset <= end) return {};
-  Error error{Errc::offset_out_of_range,
-              fmt::format("offset {} of {}/{} cannot be read; [{}, {}) can", offset.value,
-                          identity_.topic_name, identity_.partition, start.value, end.value)};
+  Error error{
+      Errc::offset_out_of_range,
+      fmt::format("offset {} of {}/{} is {}; ask for {} to {}, its start and its end", offset.value,
+                  identity_.topic_name, identity_.partition,
+                  offset < start ? "below its start" : "beyond its end", start.value, end.value)};
   error.range_begin = start.value;
   error.range_end = end.value;
   return fail(std::move(error));

@@ -262,7 +262,10 @@ void Arguments::add_consume() {
       "Without -e, -c or a range it follows until an interrupt, which then is the normal end (exit "
       "0).\n"
       "-o json prints one object a line: topic, partition, offset, time, key, headers, value.\n"
-      "Damaged ranges are named on standard error and skipped; the exit code is then 1.\n\n"
+      "An offset that is not there (below the start, beyond the end) is refused; start, end, -10 "
+      "and\n"
+      "times always are. Damaged ranges are named on standard error and skipped; the exit code is\n"
+      "then 1.\n\n"
       "Examples:\n"
       "  millrace consume orders -e\n"
       "  millrace consume orders/2 --offset -10 -c 10 -f '%o %T %k %v\\n'\n"
@@ -317,7 +320,9 @@ void Arguments::add_replay() {
   command->get_option("--format")->excludes(to);
   (void)to_file;
   command->footer(
-      "Partitions are merged by event time; within one, the order is that of the log.\n\n"
+      "Partitions are merged by event time; within one, the order is that of the log. An offset "
+      "that\n"
+      "is not there (below the start, beyond the end) is refused before anything is sent.\n\n"
       "Examples:\n"
       "  millrace replay orders --offset @-2h: --to orders-again --create\n"
       "  millrace replay orders/0 --offset 1000:2000 --to-file part.txt\n"

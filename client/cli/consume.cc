@@ -70,12 +70,14 @@ int consume(const Context& context, const ConsumeArguments& arguments) {
   if (!path) return report_usage(fmt::format("{}: not TOPIC or TOPIC/PARTITION", arguments.topic));
   const auto range = parse_where(arguments);
   if (!range) return report_usage(fmt::format("--offset: {}", range.error().text));
+  if (range->is_reversed()) return report_reversed(arguments.offset);
   auto format = choose_format(context, arguments.format);
   if (!format) return exit_code::usage;
   const auto client = connect(context);
   if (!client) return client.error();
   auto reader = open_reader(*client, *path, *range);
-  if (!reader) return report(fmt::format("cannot read {}", arguments.topic), reader.error());
+  if (!reader)
+    return report_unreadable(fmt::format("cannot read {}", arguments.topic), *path, reader.error());
 
   EventPrinter printer(std::move(*format), STDOUT_FILENO);
   int code = print_all(*reader, printer, arguments.topic, arguments.count);

@@ -1,4 +1,5 @@
-// Faults met while reading: which of them reading goes on behind, and how they are told.
+// Faults met while reading, and before: which of them reading goes on behind, and how they are
+// told.
 //
 // corrupt and offset_out_of_range name the offsets that cannot be read; the reader goes on behind
 // them. They are said on standard error and make the command fail at its end, so that a hole is
@@ -6,11 +7,20 @@
 #pragma once
 
 #include "context.h"
+#include "parse_values.h"
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace millrace::cli {
+
+// Reading could not begin; an offset that is not there comes with what to say instead. Answers
+// exit_code::failed.
+int report_unreadable(std::string_view what_failed, const TopicPath& path,
+                      const ClientError& error);
+// A range that ends before it begins; answers exit_code::usage.
+int report_reversed(std::string_view range);
 
 class ReadFaults {
  public:

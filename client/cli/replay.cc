@@ -171,6 +171,7 @@ int replay(const Context& context, const ReplayArguments& arguments) {
   if (!path) return report_usage(fmt::format("{}: not TOPIC or TOPIC/PARTITION", arguments.topic));
   const auto range = PlaceRange::parse(arguments.range, wall_now_ns());
   if (!range) return report_usage(fmt::format("--offset: {}", range.error().text));
+  if (range->is_reversed()) return report_reversed(arguments.range);
   const auto speed = parse_speed(arguments.speed);
   if (!speed) return report_usage(fmt::format("--speed {}: not max, 1x, 10x", arguments.speed));
   auto format = choose_format(context, arguments.format);
@@ -188,7 +189,9 @@ int replay(const Context& context, const ReplayArguments& arguments) {
   const double begin = monotonic_seconds();
   // The end is fixed before the first event is sent, so a topic can be replayed into itself.
   auto reader = MergedReader::open(*client, path->topic, partitions, *range);
-  if (!reader) return report(fmt::format("cannot replay {}", arguments.topic), reader.error());
+  if (!reader)
+    return report_unreadable(fmt::format("cannot replay {}", arguments.topic), *path,
+                             reader.error());
   const auto target = open_target(*client, arguments, std::move(*format), topic->partitions);
   if (target == nullptr) return exit_code::failed;
 

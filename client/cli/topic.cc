@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <map>
+#include <optional>
 
 namespace millrace::cli {
 namespace {
@@ -54,6 +55,20 @@ std::string to_text(const TopicDescription& topic) {
                    time_or_dash(p.last_append_time_ns), state});
   }
   return out + "\n" + table.to_string();
+}
+
+// What lies behind the end was never there: a number above it is taken for a mistake, before
+// anything is removed.
+std::optional<std::string> trim_fault(const TopicDescription& topic, const Place& before,
+                                      std::optional<std::uint32_t> partition) {
+  if (before.kind != Place::Kind::offset) return std::nullopt;
+  for (const PartitionDescription& p : topic.partition_descriptions) {
+    const bool chosen = !partition || *partition == p.partition;
+    if (!chosen || static_cast<std::uint64_t>(before.value) <= p.end_offset) continue;
+    return fmt::format("offset {} of {}/{} is beyond its end; allowed is up to {}, or say end",
+                       before.value, topic.name, p.partition, p.end_offset);
+  }
+  return std::nullopt;
 }
 
 struct TrimmedPartition {
@@ -164,6 +179,8 @@ int topic_trim(const Context& context, const TopicTrimArguments& arguments) {
   Admin admin(*client);
   const auto topic = admin.describe_topic(arguments.name);
   if (!topic) return report(fmt::format("cannot trim topic {}", arguments.name), topic.error());
+  if (const auto fault = trim_fault(*topic, *before, arguments.partition))
+    return report(fmt::format("cannot trim topic {}", arguments.name), *fault);
   std::vector<TrimmedPartition> trimmed;
   for (std::uint32_t p = arguments.partition.value_or(0);
        p < (arguments.partition ? *arguments.partition + 1 : topic->partitions); ++p) {

@@ -1,6 +1,7 @@
 #include "millrace/reader.h"
 
 #include "batch_reader.h"
+#include "errors.h"
 #include "places.h"
 #include "reader_feed.h"
 
@@ -122,28 +123,57 @@ std::optional<std::string> fault_of(const std::vector<ReadFrom>& wishes) {
   return std::nullopt;
 }
 
-// Offsets to begin at are taken as they are, so that one that was removed is reported and not
-// passed over.
-bool needs_asking(const Place& begin) { return begin.kind != Place::Kind::offset; }
+enum class Side { begin, end };
+
+// An offset that was asked for as a number is taken at its word: nothing else is read in its place,
+// neither what is left of a range that was removed nor what comes at the end some day.
+std::optional<ClientError> fault_of(const std::string& topic, std::uint32_t partition,
+                                    const Place& place, Side side,
+                                    const detail::PlaceAnswer& answer) {
+  if (place.kind != Place::Kind::offset) return std::nullopt;
+  const auto offset = static_cast<std::uint64_t>(place.value);
+  const bool below = offset < answer.start_offset;
+  if (!below && offset <= answer.end_offset) return std::nullopt;
+  ClientError error = detail::client_error(
+      Errc::offset_out_of_range,
+      fmt::format("{} {} of {}/{} is {}; allowed is {} to {}, or say start or end",
+                  side == Side::begin ? "offset" : "the range's end", offset, topic, partition,
+                  below ? "below its start" : "beyond its end", answer.start_offset,
+                  answer.end_offset));
+  error.range_begin = answer.start_offset;
+  error.range_end = answer.end_offset;
+  return error;
+}
 
 Outcome<std::vector<detail::FeedStart>> starts_of(detail::Connection& connection,
                                                   const detail::Topic& topic,
                                                   const std::vector<ReadFrom>& wishes) {
   std::vector<detail::PlaceQuestion> questions;
   for (const ReadFrom& wish : wishes) {
-    if (needs_asking(wish.begin)) questions.push_back({wish.partition, wish.begin});
+    questions.push_back({wish.partition, wish.begin});
     if (wish.end) questions.push_back({wish.partition, *wish.end});
   }
   auto answers = detail::resolve_places(connection, topic.key, questions);
   if (!answers) return refuse(std::move(answers.error()));
   std::vector<detail::FeedStart> starts;
   auto answer = answers->begin();
+  const auto take = [&](const ReadFrom& wish, const Place& place,
+                        Side side) -> Outcome<std::uint64_t> {
+    if (auto fault = fault_of(topic.key.name, wish.partition, place, side, *answer))
+      return refuse(std::move(*fault));
+    return (answer++)->offset;
+  };
   for (const ReadFrom& wish : wishes) {
     detail::FeedStart start;
     start.partition = wish.partition;
-    start.begin = needs_asking(wish.begin) ? (answer++)->offset
-                                           : static_cast<std::uint64_t>(wish.begin.value);
-    if (wish.end) start.end = (answer++)->offset;
+    const auto begin = take(wish, wish.begin, Side::begin);
+    if (!begin) return refuse(begin.error());
+    start.begin = *begin;
+    if (wish.end) {
+      const auto end = take(wish, *wish.end, Side::end);
+      if (!end) return refuse(end.error());
+      start.end = *end;
+    }
     starts.push_back(start);
   }
   return starts;

@@ -186,6 +186,14 @@ std::string Place::to_string() const {
   return "start";
 }
 
+bool PlaceRange::is_reversed() const {
+  if (!end) return false;
+  if (begin.kind == Place::Kind::end) return end->kind == Place::Kind::start;
+  if (begin.kind != end->kind) return false;
+  return begin.kind == Place::Kind::before_end ? begin.value < end->value
+                                               : begin.value > end->value;
+}
+
 // A time has colons of its own, so every colon is tried as the one between the two sides; strict
 // times on both sides leave at most one reading.
 Outcome<PlaceRange> PlaceRange::parse(std::string_view text, std::int64_t now_ns) {

@@ -269,6 +269,34 @@ def test_places_counts_and_formats():
     mr("consume", name + "/7", "-e").fails(1, "unknown_partition")
 
 
+def test_an_offset_that_is_not_there_is_refused_before_anything_is_read():
+    name = new_topic(2)
+    mr("produce", name, "--partition", 0, stdin=b"".join(b"%d\n" % i for i in range(10))).ok()
+    mr("topic", "trim", name, "--partition", 0, "--before", 3).ok()
+    one = name + "/0"
+    for words, refused in ((["consume", one, "--offset", "50", "-e"], "offset 50 of"), (["consume", one, "--offset", "50"], "offset 50 of"),
+                           (["consume", one, "--offset", "11"], "offset 11 of"), (["consume", one, "--offset", "2", "-e"], "offset 2 of"),
+                           (["consume", one, "--offset", "0:5"], "offset 0 of"), (["consume", one, "--offset", "5:50"], "end 50 of"),
+                           (["consume", one, "--offset", ":2"], "end 2 of"), (["replay", one, "--offset", "50:60"], "offset 50 of"),
+                           (["replay", one, "--offset", "5:50"], "end 50 of"), (["replay", one, "--offset", "0:"], "offset 0 of"),
+                           (["replay", one, "--offset", "0:5", "--dry-run"], "offset 0 of"),
+                           (["replay", one, "--offset", "0:5", "--to", name + "-again", "--create"], "offset 0 of")):
+        run = mr(*words).fails(1, "(client)", "offset_out_of_range", f"{refused} {one}", "allowed is 3 to 10", "--offset start")
+        assert run.out == b"" and len(run.err.splitlines()) == 1, f"{words}: {run.out} {run.err}"
+    assert name + "-again" not in mr("topic", "list", "-q").lines(), "refused, but the target was made"
+    # Of several partitions the one without it is named.
+    mr("consume", name, "--offset", "5", "-e").fails(1, f"offset 5 of {name}/1 is beyond its end; allowed is 0 to 0", f"{name}/N")
+    mr("topic", "trim", name, "--before", "11").fails(1, f"offset 11 of {name}/0 is beyond its end")
+    assert mr("consume", one, "-e", "--offset", "10").lines() == []
+    assert mr("consume", one, "--offset", "3:10").lines() == [str(i) for i in range(3, 10)]
+    assert mr("consume", name, "-e", "--offset", "-100").lines() == [str(i) for i in range(3, 10)]
+    assert mr("replay", one, "--offset", "8:end").lines() == ["8", "9"]
+    assert mr("replay", name, "--offset", "-100:").lines() == [str(i) for i in range(3, 10)]
+    for words in (["consume", one], ["replay", one]):
+        for reversed_range in ("7:5", "-1:-3", "@-1h:@-2h", "end:start"):
+            mr(*words, "--offset", reversed_range).fails(2, reversed_range, "ends before it begins")
+
+
 def test_json_lines_have_their_seven_members_and_base64_for_bytes():
     name = new_topic()
     mr("produce", name, "--raw", "--key", "k", stdin=b"\xff\x00").ok()

@@ -118,7 +118,7 @@ TEST_CASE("embedded: a broker at an IPv6 address is reached, its live feed too")
   LiveReader live = must(LiveReader::open(client, "orders"));
   produce(client, "orders", 0, 3);
   int seen = 0;
-  while (seen < 3) seen += static_cast<int>(must(live.next(10s)).events.size());
+  while (seen < 3) seen += static_cast<int>(must(live.next(test::patience)).events.size());
   CHECK(live.take_gaps().empty());
 }
 
@@ -255,11 +255,12 @@ TEST_CASE("embedded: places, trim and describe agree with one another") {
   CHECK(topic.partition_descriptions[0].start_offset == 40);
   CHECK(topic.partition_descriptions[0].end_offset == 100);
   CHECK(topic.partition_descriptions[0].state == "ok");
-  Reader reader = must(Reader::open(f.client, "orders", Place::at(10)));
-  const auto removed = reader.next(test::patience);
+  const auto removed = Reader::open(f.client, "orders", Place::at(10));
   REQUIRE_FALSE(removed.has_value());
   CHECK(removed.error().name == "offset_out_of_range");
   CHECK(removed.error().range_begin == 40);
+  CHECK(removed.error().range_end == 100);
+  Reader reader = must(Reader::open(f.client, "orders", Place::at(40)));
   const EventBatch batch = must(reader.next(test::patience));
   REQUIRE_FALSE(batch.events.empty());
   CHECK(batch.events[0].offset == 40);

@@ -215,12 +215,68 @@ TEST_CASE("PR-12: a batch above the reader's limit is reported and passed over")
   CHECK(read(reader) == numbers(2, 3));
 }
 
-TEST_CASE(
-    "events that retention removed are reported with the new start and reading goes on there") {
+TEST_CASE("an offset outside of [start, end] is refused at open, with both of them") {
+  FakeBroker broker({"orders", 2});
+  append_numbers(broker, 0, 10);
+  broker.trim(0, 6);
+  Client client = connect(broker);
+  struct Row {
+    Place begin;
+    std::optional<Place> end;
+    const char* words;
+  };
+  for (const Row& row : {Row{Place::at(2), {}, "offset 2 of orders/0 is below its start"},
+                         Row{Place::at(11), {}, "offset 11 of orders/0 is beyond its end"},
+                         Row{Place::at(11), Place::from_end(), "offset 11 of orders/0"},
+                         Row{Place::from_start(), Place::at(11), "the range's end 11 of orders/0 is beyond its end"},
+                         Row{Place::from_start(), Place::at(5), "the range's end 5 of orders/0 is below its start"}}) {
+    INFO(row.begin.to_string() << " to " << (row.end ? row.end->to_string() : ""));
+    const auto refused = Reader::open(client, "orders", {{0, row.begin, row.end}});
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().name == "offset_out_of_range");
+    CHECK(refused.error().origin == Origin::client);
+    CHECK(refused.error().range_begin == 6);
+    CHECK(refused.error().range_end == 10);
+    CHECK(refused.error().text.find(row.words) != std::string::npos);
+    CHECK(refused.error().text.find("allowed is 6 to 10, or say start or end") !=
+          std::string::npos);
+  }
+  // Of all partitions the one that does not have it is named.
+  const auto refused = Reader::open(client, "orders", Place::at(6), {});
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().text.find("offset 6 of orders/1 is beyond its end; allowed is 0 to 0") !=
+        std::string::npos);
+}
+
+TEST_CASE("the start, the end, and places that are not numbers are always inside") {
   FakeBroker broker;
   append_numbers(broker, 0, 10);
   broker.trim(0, 6);
-  Reader reader = reader_of(connect(broker), Place::at(2));
+  Client client = connect(broker);
+  Reader from_start = reader_of(client, Place::at(6), Place::at(10));
+  CHECK(read(from_start) == numbers(6, 10));
+  Reader from_end = reader_of(client, Place::at(10), Place::from_end());
+  CHECK(from_end.finished());
+  Reader nothing = reader_of(client, Place::at(6), Place::at(6));
+  CHECK(nothing.finished());
+  Reader far_before = reader_of(client, Place{Place::Kind::before_end, 100}, Place::from_end());
+  CHECK(read(far_before) == numbers(6, 10));
+  Reader following = reader_of(client, Place::at(10));
+  append_numbers(broker, 10, 12);
+  CHECK(read(following, 2) == numbers(10, 12));
+}
+
+TEST_CASE(
+    "events that retention removed from under a reader are reported with the new start and reading "
+    "goes on there") {
+  FakeBroker broker;
+  append_numbers(broker, 0, 2);
+  Reader reader = reader_of(connect(broker), Place::at(0));
+  CHECK(read(reader, 2) == numbers(0, 2));
+  broker.stop();
+  append_numbers(broker, 2, 10);
+  broker.trim(0, 6);
+  broker.start();
   const auto removed = reader.next(test::patience);
   REQUIRE_FALSE(removed.has_value());
   CHECK(removed.error().name == "offset_out_of_range");

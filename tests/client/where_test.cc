@@ -122,6 +122,19 @@ TEST_CASE("ranges split at the colon that is not a time's") {
   }
 }
 
+TEST_CASE("a range that ends before it begins is told from one that may be empty") {
+  for (const char* text : {"20:10", "-5:-10", "@2026-09-01T12:00:01Z:@2026-09-01T12:00:00Z",
+                           "end:start", "@-1h:@-2h"}) {
+    INFO(text);
+    CHECK(PlaceRange::parse(text, now)->is_reversed());
+  }
+  for (const char* text : {"10:20", "10:10", "-10:-5", "@-2h:@-1h", "start:end", "start:start",
+                           "end:end", "20:start", "end:10", "10:", ":10", ":", "-5:10"}) {
+    INFO(text);
+    CHECK_FALSE(PlaceRange::parse(text, now)->is_reversed());
+  }
+}
+
 TEST_CASE("times are written with the digits they need and read back") {
   CHECK(millrace::format_time(now) == "2026-09-01T12:00:00Z");
   CHECK(millrace::format_time(now + 500'000'000) == "2026-09-01T12:00:00.500Z");

@@ -42,7 +42,10 @@ struct EventBatch {
 
 class Reader {
  public:
-  // All partitions of the topic, each from `begin` (to `end`, if given).
+  // All partitions of the topic, each from `begin` (to `end`, if given). Errors: unknown_topic,
+  // unknown_partition, bad_config, timed_out, and offset_out_of_range for a Place::at() outside of
+  // [start, end] of its partition: `range_begin` and `range_end` are those two. The other places
+  // are always inside: "-10" of three events is the first of them.
   static Outcome<Reader> open(const Client& client, std::string topic, Place begin,
                               std::optional<Place> end = {}, ReaderOptions options = {});
   static Outcome<Reader> open(const Client& client, std::string topic,
@@ -52,9 +55,9 @@ class Reader {
   ~Reader();
 
   // The next batch of events. An empty batch: nothing within `wait`. Errors: corrupt (names the
-  // range; the next call goes on behind it), offset_out_of_range (the events were removed by
-  // retention; names the new start), unknown_topic (deleted), timed_out (no broker for longer than
-  // the client's timeout).
+  // range; the next call goes on behind it), offset_out_of_range (events were removed by retention
+  // before they could be read; names the new start, where the next call goes on), unknown_topic
+  // (deleted), timed_out (no broker for longer than the client's timeout).
   Outcome<EventBatch> next(std::chrono::milliseconds wait);
   // Every partition that had an end has reached it.
   bool finished() const;

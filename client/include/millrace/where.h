@@ -29,6 +29,8 @@ struct Place {
 struct PlaceRange {
   Place begin = Place::from_start();
   std::optional<Place> end;  // none: the end as it stands when asked
+  // The end lies before the beginning wherever the partition stands: 20:10, -5:-10, end:start.
+  bool is_reversed() const;
   static Outcome<PlaceRange> parse(std::string_view text, std::int64_t now_ns);
 };
 
