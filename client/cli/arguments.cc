@@ -36,7 +36,8 @@ void add_ack(CLI::App& command, ProducerOptions& options) {
   command
       .add_option_function<std::string>(
           "--ack", [&options](const std::string& text) { options.ack = levels.at(text); },
-          "when an event counts as sent: durable (on disk, the default), received, none")
+          "what is waited for: durable (on disk, the default), received (in memory, not yet "
+          "durable), none (no answer; nothing is known)")
       ->check(CLI::IsMember(levels))
       ->type_name("LEVEL");
 }
@@ -238,8 +239,14 @@ void Arguments::add_produce() {
   command->footer(
       "A line ends at a newline, which is not sent; an empty line is an event of no bytes; a last "
       "line\n"
-      "without a newline counts. Exit code 1, with the count acked, if any event was not acked.\n"
-      "An interrupt sends what was read, prints the summary and exits 130.\n\n"
+      "without a newline counts. --key-field stops at the first line that is not JSON or lacks "
+      "the\n"
+      "field: those before it are sent and counted, the line is named, and the exit code is 1.\n"
+      "The summary: events that reached the level of --ack; bytes of the keys and payloads of all\n"
+      "that were sent, before compression, without headers and newlines; offsets as they were "
+      "given.\n"
+      "Exit code 1, with the count acked, if any event was not acked. An interrupt sends what was\n"
+      "read, prints the summary and exits 130.\n\n"
       "Examples:\n"
       "  millrace produce orders events.jsonl --key-field user.id\n"
       "  echo 'ada:hello' | millrace produce greetings --key-separator : --create\n");

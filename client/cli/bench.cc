@@ -61,11 +61,13 @@ void print_load(const Context& context, const BenchArguments& arguments, const B
   if (context.json()) {
     Json all = to_json(arguments.latency ? "produce-latency" : "produce", arguments, topic,
                        load.events, load.bytes, load.seconds);
+    all["ack"] = name_of(arguments.producer.ack);
     all["unacked"] = load.unacked;
     all["ack_latency"] = load.latency.to_json();
     return print_json(all);
   }
   TextTable table = to_table(load.events, load.bytes, load.seconds);
+  table.add_row({"ack level", name_of(arguments.producer.ack)});
   table.add_row({"not acked", human_count(load.unacked)});
   for (const auto& [name, fraction] :
        {std::pair{"ack p50", 0.5}, {"ack p90", 0.9}, {"ack p99", 0.99}, {"ack max", 1.0}})

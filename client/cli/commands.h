@@ -44,6 +44,8 @@ struct ProduceArguments {
   ProducerOptions producer;
 };
 int produce(const Context& context, const ProduceArguments& arguments);
+// As --ack takes it.
+const char* name_of(AckLevel ack);
 
 struct ConsumeArguments {
   std::string topic;  // TOPIC or TOPIC/PARTITION

@@ -20,13 +20,20 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const char* ack_name(AckLevel ack) {
+// What a level lets one say of the events that reached it, and of the others.
+struct AckWords {
+  const char* reached;      // in the summary
+  const char* reached_now;  // in the progress line; null: sent is all there is to say
+  const char* not_reached;
+};
+
+AckWords ack_words(AckLevel ack) {
   switch (ack) {
-    case AckLevel::none: return "none";
-    case AckLevel::received: return "received";
-    case AckLevel::durable: return "durable";
+    case AckLevel::none: return {"sent (no ack asked for)", nullptr, "not sent"};
+    case AckLevel::received: return {"received (not yet durable)", "received", "not acked"};
+    case AckLevel::durable: break;
   }
-  return "unknown";
+  return {"acked (durable)", "acked", "not acked"};
 }
 
 struct Totals {
@@ -65,6 +72,14 @@ class FailureWatch {
   bool failed_ = false;
 };
 
+std::string progress_text(const ProduceArguments& arguments, const Totals& totals, double seconds) {
+  const char* reached = ack_words(arguments.producer.ack).reached_now;
+  const std::string of_these =
+      reached == nullptr ? "" : fmt::format("{} {}, ", human_count(totals.acked()), reached);
+  return fmt::format("{} sent, {}{}", human_count(totals.sent), of_these,
+                     human_rate(totals.bytes, seconds));
+}
+
 // Sends all there is; answers 0, or the exit code of what stopped it, which it has reported.
 int send_all(const Context& context, const ProduceArguments& arguments, EventSource& source,
              Producer& producer, Totals& totals) {
@@ -84,9 +99,7 @@ int send_all(const Context& context, const ProduceArguments& arguments, EventSou
     if (watch.failed() || interrupted()) break;
     if ((totals.sent & 1023) == 0 && progress.due()) {
       totals.tally = producer.tally();
-      progress.draw(fmt::format("{} sent, {} acked, {}", human_count(totals.sent),
-                                human_count(totals.acked()),
-                                human_rate(totals.bytes, monotonic_seconds() - begin)));
+      progress.draw(progress_text(arguments, totals, monotonic_seconds() - begin));
     }
   }
   progress.wipe();
@@ -115,19 +128,21 @@ void print_json_summary(const std::string& topic, const ProduceArguments& argume
               {"seconds", totals.seconds},
               {"events_per_second", static_cast<double>(totals.sent) / seconds},
               {"bytes_per_second", static_cast<double>(totals.bytes) / seconds},
-              {"ack", ack_name(arguments.producer.ack)},
+              {"ack", name_of(arguments.producer.ack)},
               {"partitions", partitions}});
 }
 
 void print_text_summary(const ProduceArguments& arguments, const Totals& totals) {
-  const std::string unacked =
+  const AckWords words = ack_words(arguments.producer.ack);
+  const std::string others =
       totals.acked() == totals.sent
           ? ""
-          : fmt::format(", {} not acked", human_count(totals.sent - totals.acked()));
+          : fmt::format(", {} {}", human_count(totals.sent - totals.acked()), words.not_reached);
   std::string out =
-      fmt::format("{} events acked ({}){}, {} in {}, {}\n", human_count(totals.acked()),
-                  ack_name(arguments.producer.ack), unacked, human_bytes(totals.bytes),
-                  human_seconds(totals.seconds), human_rate(totals.bytes, totals.seconds));
+      fmt::format("{} events {}{}, {} in {}, {}\n", human_count(totals.acked()), words.reached,
+                  others, human_bytes(totals.bytes), human_seconds(totals.seconds),
+                  human_rate(totals.bytes, totals.seconds));
+  if (totals.acked() == 0) return print_text(out);
   TextTable table({">PARTITION", ">EVENTS", ">FIRST OFFSET", ">LAST OFFSET"});
   const auto offset = [](const std::optional<std::uint64_t>& o) {
     return o ? std::to_string(*o) : "-";
@@ -162,16 +177,37 @@ bool create_if_missing(const Client& client, const ProduceArguments& arguments) 
   return false;
 }
 
-// What was not acked in one line: how many, and the first reason.
-int report_unacked(const std::vector<Unacked>& unacked, const Totals& totals) {
+// What did not reach its level in one line: how many, and the first reason.
+int report_unacked(const ProduceArguments& arguments, const std::vector<Unacked>& unacked,
+                   const Totals& totals) {
   std::uint64_t count = 0;
   for (const Unacked& u : unacked) count += u.event_count;
-  return report(fmt::format("{} of {} events were not acked, {} were; partition {}", count,
-                            totals.sent, totals.acked(), unacked.front().partition),
+  return report(fmt::format("{} of {} events were {}, {} were; partition {}", count, totals.sent,
+                            ack_words(arguments.producer.ack).not_reached, totals.acked(),
+                            unacked.front().partition),
                 unacked.front().error);
 }
 
+// Without acks the last batches may still be on this side when the program ends, and would end with
+// it. Requests of one connection arrive in their order: an answer to a later one says that they
+// went.
+int wait_until_sent(Client client, const Totals& totals) {
+  const auto answer = client.ping();
+  if (answer) return exit_code::done;
+  return report(fmt::format("how many of {} events arrived is not known", totals.sent),
+                answer.error());
+}
+
 }  // namespace
+
+const char* name_of(AckLevel ack) {
+  switch (ack) {
+    case AckLevel::none: return "none";
+    case AckLevel::received: return "received";
+    case AckLevel::durable: return "durable";
+  }
+  return "unknown";
+}
 
 int produce(const Context& context, const ProduceArguments& arguments) {
   std::string separator;
@@ -189,9 +225,13 @@ int produce(const Context& context, const ProduceArguments& arguments) {
   const double begin = monotonic_seconds();
   int code = send_all(context, arguments, source, *producer, totals);
   const auto unacked = producer->close();
-  totals.seconds = monotonic_seconds() - begin;
   totals.tally = producer->tally();
-  if (!unacked.empty()) code = report_unacked(unacked, totals);
+  if (!unacked.empty()) code = report_unacked(arguments, unacked, totals);
+  if (arguments.producer.ack == AckLevel::none && totals.acked() > 0) {
+    const int sent = wait_until_sent(*client, totals);
+    if (sent != exit_code::done) code = sent;
+  }
+  totals.seconds = monotonic_seconds() - begin;
   if (context.json()) {
     print_json_summary(arguments.topic, arguments, totals);
   } else if (!context.quiet || code == exit_code::failed) {

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 
 MILLRACE, MILLRACED = sys.argv[1], sys.argv[2]
@@ -37,13 +38,13 @@ class Broker:
 
 
 class Run:
-    def __init__(self, *words, stdin=b"", broker=None, env=None):
+    def __init__(self, *words, stdin=b"", broker=None, env=None, patience=2 * PATIENCE):
         environment = dict(os.environ)
         environment.pop("MILLRACE_BROKER", None)
         environment.update(env or {})
         if broker:
             environment["MILLRACE_BROKER"] = broker.endpoint
-        done = subprocess.run([MILLRACE, *map(str, words)], input=stdin, env=environment, capture_output=True, timeout=2 * PATIENCE)
+        done = subprocess.run([MILLRACE, *map(str, words)], input=stdin, env=environment, capture_output=True, timeout=patience)
         self.words, self.code, self.out, self.err = words, done.returncode, done.stdout, done.stderr.decode()
 
     def ok(self):
@@ -245,8 +246,44 @@ def test_ack_levels_and_the_event_that_is_too_large():
     for level in ("durable", "received", "none"):
         name = new_topic()
         assert mr("produce", name, "--ack", level, "-o", "json", stdin=b"a\nb\n").json()["ack"] == level
+    for level, words in (("durable", "2 events acked (durable), 2 B"), ("received", "2 events received (not yet durable), 2 B"),
+                         ("none", "2 events sent (no ack asked for), 2 B")):
+        text = mr("produce", name, "--ack", level, stdin=b"a\nb\n").text()
+        assert text.startswith(words) and ("acked" in text) == (level == "durable"), text
     run = mr("produce", new_topic(), "--raw", stdin=b"x" * 3_000_000)
     run.fails(1, "too_large", "1048576")
+
+
+def test_what_is_sent_without_an_ack_has_left_when_the_program_ends():
+    with tempfile.TemporaryDirectory() as place:
+        broker = Broker(place)
+        Run("topic", "create", "t", broker=broker).ok()
+        environment = dict(os.environ, MILLRACE_BROKER=broker.endpoint)
+        producer = subprocess.Popen([MILLRACE, "produce", "t", "--ack", "none", "-o", "json"], stdin=subprocess.PIPE,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        line = b"x" * 99 + b"\n"
+        producer.stdin.write(line)
+        producer.stdin.flush()
+        Run("consume", "t", "-c", "1", broker=broker).ok()
+        # More than the kernel holds for a connection while nobody reads: the rest waits in the program.
+        broker.process.send_signal(signal.SIGSTOP)
+        threading.Timer(2, broker.process.send_signal, [signal.SIGCONT]).start()
+        out, err = producer.communicate(line * 99_999, timeout=60)
+        assert producer.returncode == 0 and json.loads(out)["events"] == 100_000, err
+        # Readers see them when they are on disk.
+        arrived = Run("consume", "t", "-c", "100000", "-f", "%o\n", "--timeout", "20s", broker=broker, patience=PATIENCE).lines()
+        assert len(arrived) == 100_000, f"{len(arrived)} of 100,000 arrived"
+        assert broker.stop() == 0
+
+
+def test_a_failure_prints_no_table_when_nothing_was_produced():
+    name = new_topic()
+    run = mr("produce", name, "--key-field", "id", stdin=b"no json\n").fails(1, "line 1")
+    assert run.out.decode().startswith("0 events acked (durable), 0 B") and b"PARTITION" not in run.out, run.out
+    run = mr("produce", name, "--partition", "9", stdin=b"x\n").fails(1, "unknown_partition")
+    assert b"PARTITION" not in run.out, run.out
+    assert b"PARTITION" not in mr("produce", name, stdin=b"").ok().out
+    assert b"PARTITION" in mr("produce", name, "--key-field", "id", stdin=b'{"id":1}\n{}\n').fails(1, "line 2", "id").out
 
 
 # -- consume
