@@ -1,12 +1,13 @@
 #include "broker/daemon/config_keys.h"
 
-#include "broker/meta/nearest_name.h"
 #include "broker/meta/setting_text.h"
 #include "storage/base/check.h"
+#include "storage/base/nearest_name.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace millrace {
 namespace {
@@ -205,7 +206,15 @@ const KeySpec* find_key(std::string_view name) {
   return found == std::end(keys) ? nullptr : found;
 }
 
-std::string_view nearest_key(std::string_view name) { return nearest_name(name, keys); }
+std::optional<std::string_view> nearest_key(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const KeySpec& key : keys) {
+    // The section was left out.
+    if (!name.empty() && key.name.ends_with("." + std::string(name))) return key.name;
+    names.push_back(key.name);
+  }
+  return nearest_name(name, names);
+}
 
 Result<void> set_key(BrokerConfig& config, const KeySpec& key, const RawValue& value) {
   if (!type_suits(key.kind, value.type)) return wrong_form(key, value);

@@ -4,6 +4,7 @@
 
 #include "broker/daemon/config.h"
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,8 +29,8 @@ struct KeySpec {
 std::span<const KeySpec> config_keys();
 // Null: no such key.
 const KeySpec* find_key(std::string_view name);
-// The existing key whose name is spelled most alike.
-std::string_view nearest_key(std::string_view name);
+// The existing key that was probably meant; nothing if none is near.
+std::optional<std::string_view> nearest_key(std::string_view name);
 
 // A value as some source gave it.
 struct RawValue {

@@ -21,10 +21,12 @@ struct Setting {
 
 Result<void> apply(LoadedConfig& loaded, const Setting& setting) {
   const KeySpec* key = find_key(setting.key);
-  if (key == nullptr)
-    return fail(Errc::bad_config,
-                fmt::format("{}: unknown key {}; the nearest is {}", setting.origin, setting.key,
-                            nearest_key(setting.key)));
+  if (key == nullptr) {
+    const auto nearest = nearest_key(setting.key);
+    return fail(Errc::bad_config, fmt::format("{}: unknown key {}; {}", setting.origin, setting.key,
+                                              nearest ? fmt::format("the nearest is {}", *nearest)
+                                                      : "millraced --print-config lists all keys"));
+  }
   if (auto ok = set_key(loaded.config, *key, setting.value); !ok)
     return fail(Errc::bad_config,
                 fmt::format("{}: {}: {}", setting.origin, setting.key, ok.error().text));

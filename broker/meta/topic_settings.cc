@@ -1,14 +1,15 @@
 #include "broker/meta/topic_settings.h"
 
-#include "broker/meta/nearest_name.h"
 #include "broker/meta/setting_text.h"
 #include "broker/meta/topic_name.h"
+#include "storage/base/nearest_name.h"
 #include "storage/format/segment_layout.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
+#include <vector>
 
 namespace millrace {
 namespace {
@@ -120,8 +121,13 @@ const Setting* find_setting(std::string_view key) {
 }
 
 Error unknown_key(std::string_view key) {
-  return {Errc::bad_setting, fmt::format("there is no topic setting {}; the nearest is '{}'",
-                                         quoted(key), nearest_name(key, settings_table))};
+  std::vector<std::string_view> names;
+  for (const auto& setting : settings_table) names.push_back(setting.name);
+  const auto nearest = nearest_name(key, names);
+  return {Errc::bad_setting,
+          fmt::format("there is no topic setting {}; {}", quoted(key),
+                      nearest ? fmt::format("the nearest is '{}'", *nearest)
+                              : fmt::format("there are {}", fmt::join(names, ", ")))};
 }
 
 Result<std::uint64_t> checked_value(const Setting& setting, std::string_view text) {

@@ -92,13 +92,21 @@ TEST_CASE("PS-11 an unknown key stops the load and names the nearest, file and l
         "millrace.toml:3: unknown key data.dri; the nearest is data.dir");
   CHECK(error_of(load_text("[topics]\nsegment_bytes = 1\n")) ==
         "millrace.toml:2: unknown key topics.segment_bytes; the nearest is topic.segment_bytes");
-  CHECK(error_of(load_text("dir = \"x\"\n")).starts_with("millrace.toml:1: unknown key dir"));
+  CHECK(error_of(load_text("dir = \"x\"\n")) ==
+        "millrace.toml:1: unknown key dir; the nearest is data.dir");
   CHECK(error_of(load_set("log.levle=info")) ==
         "--set: unknown key log.levle; the nearest is log.level");
   ConfigSources sources;
   sources.environment = {"MILLRACE_LOG__LEVLE=info"};
   CHECK(error_of(load_config(sources)) ==
         "environment MILLRACE_LOG__LEVLE: unknown key log.levle; the nearest is log.level");
+}
+
+TEST_CASE("PS-11 an unknown key that is like none names none, but where all of them are") {
+  CHECK(error_of(load_text("[network]\nthreads = 3\n")) ==
+        "millrace.toml:2: unknown key network.threads; millraced --print-config lists all keys");
+  CHECK(error_of(load_set("colour=red")) ==
+        "--set: unknown key colour; millraced --print-config lists all keys");
 }
 
 TEST_CASE("PS-11 a value of the wrong type is refused with file and line") {

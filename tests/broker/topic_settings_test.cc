@@ -46,6 +46,13 @@ TEST_CASE("an unknown setting names the nearest one") {
   CHECK(refusal({"segmentage=1 day"}).find("'segment_age'") != std::string::npos);
 }
 
+TEST_CASE("an unknown setting that is like none names all there are") {
+  const auto text = refusal({"colour=red"});
+  CHECK(text.find("nearest") == std::string::npos);
+  for (const auto& row : topic_setting_rows(default_topic_settings(BrokerOptions{})))
+    CHECK(text.find(row.name) != std::string::npos);
+}
+
 TEST_CASE("a setting out of bounds names value and bounds") {
   const auto text = refusal({"segment_bytes=1 KiB"});
   CHECK(text.find("'1 KiB'") != std::string::npos);
