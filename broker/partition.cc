@@ -195,7 +195,9 @@ void Partition::on_append_failed(const Error& error) {
 
 void Partition::trim(Offset start, TrimDone done) {
   if (auto is_open = check_open(); !is_open) return done(fail(is_open.error()));
-  if (trimming_) return done(fail(Errc::overloaded, "another trim of this partition is under way"));
+  if (trimming_)
+    return done(
+        fail(Errc::overloaded, "another trim of this partition is under way; retry after a pause"));
   trimming_ = true;
   log_.trim(start, [this, done = std::move(done)](Result<void> result) {
     trimming_ = false;

@@ -22,6 +22,10 @@ constexpr Duration care_interval = seconds(1);
 // How long a stop waits for clients that do not take their last replies.
 constexpr Duration stop_grace = seconds(1);
 
+Error stopping_error() {
+  return {Errc::shutting_down, "the broker is stopping; retry when it is back"};
+}
+
 }  // namespace
 
 class Shard::Impl {
@@ -131,7 +135,7 @@ void Shard::Impl::on_started(Result<void> result) {
 
 void Shard::Impl::stop(Done done) {
   CHECK(stop_ == Stop::none, "a shard is stopped once");
-  const Error stopping{Errc::shutting_down, "the broker is stopping"};
+  const Error stopping = stopping_error();
   stop_ = Stop::draining;
   stop_done_ = std::move(done);
   topics_.stop();
@@ -149,7 +153,7 @@ void Shard::Impl::advance_stop() {
     case Stop::draining:
       if (life_ == Life::starting || topics_.busy() || !topics_.is_quiet()) return;
       stop_ = Stop::closing;
-      return topics_.close_all({Errc::shutting_down, "the broker is stopping"}, [this] {
+      return topics_.close_all(stopping_error(), [this] {
         stop_ = Stop::closed;
         environment_.timers.arm(grace_timer_, environment_.clock.now() + stop_grace);
       });
@@ -173,10 +177,11 @@ void Shard::Impl::finish_stop() {
 
 void Shard::Impl::handle(ClientHandle client, Request&& request) {
   if (stop_ != Stop::none) {
-    return refuse(client, request.id, {Errc::shutting_down, "the broker is stopping"});
+    return refuse(client, request.id, stopping_error());
   }
   if (life_ != Life::serving) {
-    return refuse(client, request.id, {Errc::overloaded, "the broker is starting; retry"});
+    return refuse(client, request.id,
+                  {Errc::overloaded, "the broker is starting; retry after a pause"});
   }
   std::visit([&](const auto& body) { on(client, request.id, body); }, request.body);
 }

@@ -165,7 +165,8 @@ TopicId Topics::fresh_id() {
 
 void Topics::create(NewTopic request, Created done) {
   const BrokerLimits& limits = core_.options.limits;
-  if (stopping_) return done(fail(Errc::shutting_down, "the broker is stopping"));
+  if (stopping_)
+    return done(fail(Errc::shutting_down, "the broker is stopping; retry when it is back"));
   if (auto named = check_topic_name(request.name); !named) return done(fail(named.error()));
   if (request.partitions == 0 || request.partitions > limits.partitions_per_topic_max) {
     return done(
@@ -179,9 +180,16 @@ void Topics::create(NewTopic request, Created done) {
     const bool settles =
         standing->life == Topic::Life::creating || standing->life == Topic::Life::deleting;
     if (!settles)
-      return done(fail(Errc::topic_exists, "topic " + quoted(request.name) + " exists"));
+      return done(fail(Errc::topic_exists,
+                       "topic " + quoted(request.name) +
+                           " exists already; use it as it is, delete it first, or choose another "
+                           "name"));
     if (waiting_ >= waiting_creations_max) {
-      return done(fail(Errc::overloaded, "too many creations wait for others of the same name"));
+      return done(
+          fail(Errc::overloaded,
+               fmt::format("{} creations wait for others of the same name, the limit; retry "
+                           "after a pause",
+                           waiting_creations_max)));
     }
     ++waiting_;
     standing->when_settled.push_back([this, request = std::move(request), done = std::move(done)] {
@@ -192,10 +200,15 @@ void Topics::create(NewTopic request, Created done) {
   }
   if (catalog_.size() >= limits.topics_max) {
     return done(
-        fail(Errc::overloaded, fmt::format("there are {} topics, the limit", limits.topics_max)));
+        fail(Errc::overloaded, fmt::format("there are {} topics, the limit; delete some, or raise "
+                                           "limits.topics_max",
+                                           limits.topics_max)));
   }
   if (under_way_ >= creations_at_once) {
-    return done(fail(Errc::overloaded, "too many topics are being created or deleted; retry"));
+    return done(
+        fail(Errc::overloaded,
+             fmt::format("{} topics are being created or deleted, the limit; retry after a pause",
+                         creations_at_once)));
   }
   auto topic = std::make_unique<Topic>();
   topic->meta.id = fresh_id();
@@ -240,14 +253,18 @@ void Topics::remove(const TopicRef& ref, Done done) {
   if (!found) return done(fail(found.error()));
   Topic& topic = **found;
   if (topic.life == Topic::Life::deleting) {
-    return done(fail(Errc::unknown_topic, "topic " + quoted(ref.name) + " is being deleted"));
+    return done(
+        fail(Errc::unknown_topic,
+             "topic " + quoted(ref.name) + " is being deleted; create it again if it is wanted"));
   }
   if (topic.life == Topic::Life::creating) {
-    return done(fail(Errc::overloaded, "topic " + quoted(ref.name) + " is being created; retry"));
+    return done(fail(Errc::overloaded,
+                     "topic " + quoted(ref.name) + " is being created; retry after a pause"));
   }
   ++under_way_;
   topic.life = Topic::Life::deleting;
-  const Error deleted{Errc::unknown_topic, "topic " + quoted(ref.name) + " was deleted"};
+  const Error deleted{Errc::unknown_topic, "topic " + quoted(ref.name) +
+                                               " was deleted; create it again if it is wanted"};
   for (Partition* partition : pointers(topic)) send_away_(*partition, deleted);
   closing_.add(
       pointers(topic),
@@ -291,9 +308,11 @@ Result<Topic*> Topics::find(const TopicRef& ref) const {
   switch ((*found)->life) {
     case Topic::Life::open: return found;
     case Topic::Life::creating:
-      return fail(Errc::overloaded, "topic " + quoted(ref.name) + " is being created; retry");
+      return fail(Errc::overloaded,
+                  "topic " + quoted(ref.name) + " is being created; retry after a pause");
     case Topic::Life::deleting:
-      return fail(Errc::unknown_topic, "topic " + quoted(ref.name) + " is being deleted");
+      return fail(Errc::unknown_topic, "topic " + quoted(ref.name) +
+                                           " is being deleted; create it again if it is wanted");
     case Topic::Life::failed: return fail((*found)->fault);
   }
   return fail(Errc::unknown_topic);

@@ -37,17 +37,29 @@ std::unexpected<Error> refuse(std::string text) {
 }
 
 // The operator's next step, for errors whose own text does not say it.
+std::string_view advice_for(int error, std::string_view call) {
+  switch (error) {
+    case EACCES:
+    case EPERM:
+      return call == "mkdir" ? "let the user of the broker write into the directory above it, or "
+                               "choose another data directory with --data-dir"
+                             : "run the broker as the user who owns the data directory, or change "
+                               "its owner";
+    case ENOTDIR: return "name a directory with --data-dir";
+    case ENOSPC:
+    case EDQUOT: return "free some space on this file system";
+    case EROFS: return "mount it writable, or choose another data directory with --data-dir";
+    case EIO: return "look at the disk and at the kernel's messages";
+    case EMFILE:
+    case ENFILE: return {};  // said with the error
+    default: return "choose another data directory with --data-dir";
+  }
+}
+
 std::unexpected<Error> refuse_errno(int error, std::string_view call, std::string_view what) {
   std::string text = error_from_errno(error, call, what).text;
-  if (error == EACCES || error == EPERM) {
-    text += "; run the broker as the user who owns the data directory, or change its owner";
-  } else if (error == ENOTDIR) {
-    text += "; the data directory must be a directory";
-  } else if (error == ENOSPC || error == EDQUOT) {
-    text += "; free some space on this file system";
-  } else if (error == EROFS) {
-    text += "; mount it writable or choose another data directory";
-  }
+  if (const auto advice = advice_for(error, call); !advice.empty())
+    text.append("; ").append(advice);
   return refuse(std::move(text));
 }
 

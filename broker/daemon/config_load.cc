@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cctype>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 
@@ -66,10 +68,13 @@ Result<void> apply_table(LoadedConfig& loaded, const std::string& file, const st
 }
 
 Result<void> apply_file(LoadedConfig& loaded, const std::string& path) {
+  errno = 0;
   std::ifstream in(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   if (!in.is_open() || in.bad())
-    return fail(Errc::bad_config, fmt::format("{}: cannot read the configuration file", path));
+    return fail(Errc::bad_config, fmt::format("{}: cannot read the configuration file: {}; check "
+                                              "the path and its permissions",
+                                              path, std::strerror(errno)));
   try {
     return apply_table(loaded, path, "", toml::parse(text, path));
   } catch (const toml::parse_error& error) {

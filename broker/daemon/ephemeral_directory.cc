@@ -17,8 +17,10 @@ Result<EphemeralDirectory> EphemeralDirectory::make() {
   std::string path =
       fmt::format("{}/millrace-XXXXXX", parent != nullptr && *parent != '\0' ? parent : "/tmp");
   if (mkdtemp(path.data()) == nullptr)
-    return fail(Errc::data_dir_refused, fmt::format("cannot make a temporary directory {}: {}",
-                                                    path, std::strerror(errno)));
+    return fail(Errc::data_dir_refused,
+                fmt::format("cannot make a temporary directory {}: {}; name a place that can be "
+                            "written with TMPDIR, or use --data-dir",
+                            path, std::strerror(errno)));
   EphemeralDirectory out;
   out.path_ = std::move(path);
   return out;

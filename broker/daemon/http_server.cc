@@ -2,6 +2,7 @@
 
 #include "broker/daemon/config.h"
 #include "broker/daemon/metrics_text.h"
+#include "broker/wire/listen_error.h"
 
 #include <fmt/core.h>
 #include <httplib.h>
@@ -79,12 +80,8 @@ class HttpServer::Impl {
     }
     if (bound < 0) {
       const int error = errno;
-      return fail(Errc::bad_state,
-                  fmt::format("cannot listen on http {}:{}: {}{}", host, port,
-                              error == 0 ? "the address cannot be used" : std::strerror(error),
-                              error == EADDRINUSE
-                                  ? "; another program has it, choose another port or stop that one"
-                                  : ""));
+      return fail(listen_error(fmt::format("http {}:{}", host, port), error,
+                               error == 0 ? "the address cannot be used" : std::strerror(error)));
     }
     address_ =
         fmt::format("{}:{}", host.find(':') == std::string::npos ? host : "[" + host + "]", bound);

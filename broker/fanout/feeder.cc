@@ -24,14 +24,16 @@ void Feeder::subscribe(ClientHandle client, std::uint64_t request_id, Partition&
     core_.clients.refuse(client, request_id, std::move(error));
   };
   if (subscriptions_.contains(key)) {
-    return refuse({Errc::bad_state, fmt::format("subscription {} of this client stands already",
+    return refuse({Errc::bad_state, fmt::format("subscription {} of this client stands already; "
+                                                "choose another number",
                                                 request.subscription)});
   }
   if (count_of(client) >= core_.options.limits.subscriptions_per_client_max) {
     return refuse(
         {Errc::overloaded,
-         fmt::format("this client has {} subscriptions, the limit is {}", count_of(client),
-                     core_.options.limits.subscriptions_per_client_max)});
+         fmt::format("this client has {} subscriptions, the limit is {}; end some, or raise "
+                     "limits.subscriptions_per_client_max",
+                     count_of(client), core_.options.limits.subscriptions_per_client_max)});
   }
   if (auto readable = partition.check_readable(request.offset); !readable) {
     return refuse(readable.error());

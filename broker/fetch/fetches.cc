@@ -58,12 +58,16 @@ void Fetches::begin(ClientHandle client, std::uint64_t request_id, Partition& pa
     return core_.clients.refuse(
         client, request_id,
         {Errc::overloaded,
-         fmt::format("{} fetches of this client wait already", count_of(client))});
+         fmt::format(
+             "{} fetches of this client wait already, the limit is {}; wait for their answers, or "
+             "raise limits.parked_fetches_per_client_max",
+             count_of(client), limits.parked_fetches_per_client_max)});
   }
   const Key key{client, request_id};
   if (fetches_.contains(key)) {
-    return core_.clients.refuse(client, request_id,
-                                {Errc::bad_state, "a fetch with this request id waits already"});
+    return core_.clients.refuse(
+        client, request_id,
+        {Errc::bad_state, "a fetch with this request id waits already; give each its own"});
   }
   FetchRequest clamped = request;
   clamped.max_bytes = std::clamp<std::uint32_t>(request.max_bytes, 1, limits.fetch_bytes_max);

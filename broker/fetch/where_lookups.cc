@@ -40,7 +40,10 @@ void WhereLookups::begin(Partition& partition, const Where& where, Done done) {
 
 void WhereLookups::find_time(Partition& partition, WallTime time, Done done) {
   if (lookups_.size() >= lookups_max) {
-    return done(fail(Errc::overloaded, "too many lookups by time are under way"));
+    return done(fail(Errc::overloaded,
+                     fmt::format("{} lookups by time are under way, the limit; retry after a "
+                                 "pause",
+                                 lookups_max)));
   }
   const std::uint64_t id = next_id_++;
   Lookup& lookup = lookups_[id];

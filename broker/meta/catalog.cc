@@ -12,7 +12,11 @@ Topic* Catalog::find(std::string_view name) const {
 
 Result<Topic*> Catalog::find(const TopicRef& ref) const {
   Topic* topic = find(ref.name);
-  if (topic == nullptr) return fail(Errc::unknown_topic, "there is no topic " + quoted(ref.name));
+  if (topic == nullptr) {
+    return fail(Errc::unknown_topic, "there is no topic " + quoted(ref.name) +
+                                         "; create it first (millrace topic create), or look at "
+                                         "the names that are there (millrace topic list)");
+  }
   if (!ref.id.is_none() && ref.id != topic->meta.id) {
     return fail(Errc::unknown_topic, "topic " + quoted(ref.name) +
                                          " was deleted and created again since; look it up again");

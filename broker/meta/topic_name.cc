@@ -6,6 +6,9 @@ namespace millrace {
 namespace {
 
 constexpr std::size_t shown_bytes_max = 80;
+constexpr std::string_view advice =
+    "; write 1 to 200 of A-Z a-z 0-9 . _ - with no dot at the front";
+static_assert(topic_name_bytes_max == 200);
 
 bool allowed(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -15,19 +18,21 @@ bool allowed(char c) {
 }  // namespace
 
 Result<void> check_topic_name(std::string_view name) {
-  if (name.empty()) return fail(Errc::bad_topic_name, "a topic name has at least one character");
+  const auto refuse = [](std::string why) {
+    return fail(Errc::bad_topic_name, std::move(why.append(advice)));
+  };
+  if (name.empty()) return refuse("the topic name is empty");
   if (name.size() > topic_name_bytes_max) {
-    return fail(Errc::bad_topic_name,
-                fmt::format("a topic name has at most {} characters, this one has {}",
-                            topic_name_bytes_max, name.size()));
+    return refuse(fmt::format("a topic name has at most {} characters, this one has {}",
+                              topic_name_bytes_max, name.size()));
   }
   if (name.front() == '.') {
-    return fail(Errc::bad_topic_name, "a topic name does not begin with a dot: " + quoted(name));
+    return refuse("the topic name " + quoted(name) + " begins with a dot");
   }
   for (const char c : name) {
     if (allowed(c)) continue;
-    return fail(Errc::bad_topic_name,
-                fmt::format("{} has a character that is none of A-Z a-z 0-9 . _ -", quoted(name)));
+    return refuse(
+        fmt::format("the topic name {} has the character {}", quoted(name), quoted({&c, 1})));
   }
   return {};
 }

@@ -18,20 +18,25 @@ Result<std::optional<ProducedBatch>> admit(const AdmissionFacts& facts,
   if (facts.disk_is_full) {
     return fail(
         Errc::storage_full,
-        "the disk is fuller than the upper watermark allows; reading, trimming and deleting "
-        "go on, and producing when there is space again");
+        "the disk is fuller than disk.refuse_percent allows; reading, trimming and deleting go on, "
+        "and producing when there is space again");
   }
   if (bytes > facts.batch_bytes_max) {
-    return fail(Errc::too_large, fmt::format("a batch of {} bytes is above batch_bytes_max = {}",
-                                             bytes, facts.batch_bytes_max));
+    return fail(Errc::too_large,
+                fmt::format("a batch of {} bytes is above batch_bytes_max = {}; send "
+                            "smaller batches, or create the topic with a larger one",
+                            bytes, facts.batch_bytes_max));
   }
   // One batch is always let in, however large, or a small limit would stop everything.
   if (facts.staged_bytes != 0 && facts.staged_bytes + bytes > facts.staged_bytes_max) {
-    return fail(Errc::overloaded, fmt::format("{} bytes wait for the disk already, the limit is {}",
-                                              facts.staged_bytes, facts.staged_bytes_max));
+    return fail(Errc::overloaded,
+                fmt::format("{} bytes wait for the disk already, the limit is {}; "
+                            "retry after a pause",
+                            facts.staged_bytes, facts.staged_bytes_max));
   }
   if (facts.acks_waiting >= AdmissionFacts::acks_waiting_max) {
-    return fail(Errc::overloaded, fmt::format("{} batches of this partition wait for their answer",
+    return fail(Errc::overloaded, fmt::format("{} batches of this partition wait for their answer, "
+                                              "the limit; retry after a pause",
                                               facts.acks_waiting));
   }
   return check_sequence(producers, header);

@@ -22,7 +22,7 @@ Verdict check_in_window(const ProducerState& state, const BatchHeader& header) {
   if (state.recent.empty() || header.sequence < state.recent.front().sequence) {
     return fail(Errc::sequence_expired,
                 fmt::format("sequence {} was taken before, but the last {} batches are all that is "
-                            "remembered of it",
+                            "remembered of it; it is stored, do not send it again",
                             header.sequence, ProducerState::recent_max));
   }
   for (const auto& batch : state.recent) {
@@ -33,7 +33,9 @@ Verdict check_in_window(const ProducerState& state, const BatchHeader& header) {
     break;
   }
   return fail(Errc::sequence_conflict,
-              fmt::format("sequence {} was taken before with other events", header.sequence));
+              fmt::format("sequence {} was taken before with other events; two producers share one "
+                          "id, begin a new session",
+                          header.sequence));
 }
 
 }  // namespace
@@ -48,8 +50,10 @@ Result<std::optional<ProducedBatch>> check_sequence(const ProducerStates& produc
   const ProducerState* state = producers.find(header.producer_id);
   if (state == nullptr) return check_first(header, "this producer is not known here");
   if (header.producer_epoch < state->epoch) {
-    return fail(Errc::fenced, fmt::format("epoch {} of this producer has ended; {} is in force",
-                                          header.producer_epoch, state->epoch));
+    return fail(Errc::fenced,
+                fmt::format("epoch {} of this producer has ended, {} is in force; stop, or begin "
+                            "a new session",
+                            header.producer_epoch, state->epoch));
   }
   if (header.producer_epoch > state->epoch) return check_first(header, "this epoch is new");
   const std::uint64_t next = state->next_sequence();

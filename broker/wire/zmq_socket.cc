@@ -1,5 +1,6 @@
 #include "broker/wire/zmq_socket.h"
 
+#include "broker/wire/listen_error.h"
 #include "storage/base/check.h"
 
 #include <fmt/core.h>
@@ -66,14 +67,7 @@ void ZmqSocket::set(int option, std::int64_t value) {
 Result<std::string> ZmqSocket::bind(const std::string& endpoint) {
   if (zmq_bind(handle(), endpoint.c_str()) == 0) return last_endpoint(handle());
   const int error = zmq_errno();
-  // What the text itself gets wrong is the configuration's fault; all else is this machine's state.
-  const bool bad_text = error == EINVAL || error == EPROTONOSUPPORT || error == ENOCOMPATPROTO ||
-                        error == ENODEV || error == ENAMETOOLONG;
-  return fail(bad_text ? Errc::bad_config : Errc::bad_state,
-              fmt::format("cannot listen on {}: {}{}", endpoint, zmq_strerror(error),
-                          error == EADDRINUSE
-                              ? "; another program has it, choose another port or stop that one"
-                              : ""));
+  return fail(listen_error(endpoint, error, zmq_strerror(error)));
 }
 
 int ZmqSocket::descriptor() {

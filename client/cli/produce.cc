@@ -220,6 +220,12 @@ int produce(const Context& context, const ProduceArguments& arguments) {
   if (!producer)
     return report(fmt::format("cannot produce to {}", arguments.topic), producer.error());
 
+  // Before anything is read: input may be long in coming.
+  if (arguments.partition && *arguments.partition >= producer->partitions())
+    return report(fmt::format("cannot produce to {}", arguments.topic),
+                  fmt::format("unknown_partition: topic '{}' has partitions 0 to {}, not {}",
+                              arguments.topic, producer->partitions() - 1, *arguments.partition));
+
   Totals totals;
   EventSource source(arguments, std::move(separator));
   const double begin = monotonic_seconds();

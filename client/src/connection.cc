@@ -247,7 +247,7 @@ void Connection::on_disconnected() {
         id,
         refuse(Errc::timed_out,
                fmt::format("the connection to {} broke after the request was sent; its result is "
-                           "unknown",
+                           "unknown: look whether it was done before you repeat it",
                            options_.endpoint)),
         /*broken=*/true);
   }
@@ -349,12 +349,15 @@ void Connection::on_deadline(std::uint64_t id) {
   at->second.has_timer = false;
   const bool sent = at->second.sends > 0;
   const auto waited = options_.timeout.count();
-  answer(id, sent ? refuse(Errc::timed_out,
-                           fmt::format("no answer from {} within {} ms; the result is unknown",
-                                       options_.endpoint, waited))
-                  : refuse(Errc::disconnected,
-                           fmt::format("no connection to {} within {} ms; the request was not sent",
-                                       options_.endpoint, waited)));
+  answer(id,
+         sent ? refuse(Errc::timed_out,
+                       fmt::format("no answer from {} within {} ms; the result is unknown: "
+                                   "look whether it was done, or allow a longer timeout",
+                                   options_.endpoint, waited))
+              : refuse(Errc::disconnected,
+                       fmt::format("no connection to {} within {} ms; the request was not sent: "
+                                   "check that a broker listens there, or allow a longer timeout",
+                                   options_.endpoint, waited)));
 }
 
 void Connection::answer(std::uint64_t id, Outcome<ReplyMessage> reply, bool broken) {

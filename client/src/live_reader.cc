@@ -110,7 +110,8 @@ Outcome<LiveReader> LiveReader::open(const Client& client, std::string topic,
     auto info = Client(client).ping();
     if (!info) return refuse(std::move(info.error()));
     if (info->live_endpoint.empty())
-      return refuse(Errc::unsupported, "this broker has no live feed");
+      return refuse(Errc::unsupported,
+                    "this broker has no live feed; start it with one (--live), or read the log");
     endpoint = detail::reachable_live_endpoint(info->live_endpoint, client.options().endpoint);
   }
   auto core =

@@ -82,8 +82,8 @@ std::optional<ClientError> ProducerCore::fault_of(std::optional<std::uint32_t> p
                                                   const Event& event) const {
   if (partition && *partition >= topic_.partitions)
     return client_error(Errc::unknown_partition,
-                        fmt::format("partition {} of topic '{}', which has {}", *partition,
-                                    topic_.key.name, topic_.partitions));
+                        fmt::format("topic '{}' has partitions 0 to {}, not {}", topic_.key.name,
+                                    topic_.partitions - 1, *partition));
   std::size_t headers = 0;
   for (const HeaderField& field : event.headers) {
     if (field.name.empty()) return client_error(Errc::bad_usage, "a header needs a name");
@@ -92,10 +92,11 @@ std::optional<ClientError> ProducerCore::fault_of(std::optional<std::uint32_t> p
   static const BatchBodyBuilder empty;
   const std::size_t bytes = empty.body_bytes_with(event.key.size(), event.payload.size(), headers);
   if (bytes <= event_bytes_max_) return std::nullopt;
-  return client_error(Errc::too_large,
-                      fmt::format("an event of {} bytes in a batch; topic '{}' allows {} bytes "
-                                  "(batch_bytes_max)",
-                                  bytes + header_bytes, topic_.key.name, topic_.batch_bytes_max));
+  return client_error(
+      Errc::too_large,
+      fmt::format("an event of {} bytes in a batch; topic '{}' allows {} bytes: split "
+                  "it, or create the topic with a larger batch_bytes_max",
+                  bytes + header_bytes, topic_.key.name, topic_.batch_bytes_max));
 }
 
 std::optional<ClientError> ProducerCore::make_room(Lock& lock, std::size_t bytes) {
@@ -114,7 +115,7 @@ std::optional<ClientError> ProducerCore::make_room(Lock& lock, std::size_t bytes
   return client_error(
       Errc::overloaded,
       fmt::format("{} bytes wait to be acked, the limit is {} (buffer_bytes_max), and "
-                  "there was no room within {} ms",
+                  "there was no room within {} ms; send more slowly, or allow a longer timeout",
                   buffered_bytes_, options_.buffer_bytes_max, timeout_.count()));
 }
 

@@ -52,10 +52,13 @@ void ProducerSession::admit(std::unique_ptr<DraftBatch> draft) {
   }
   if (draft->deadline <= SteadyClock::now()) {
     core_.recycle(std::move(draft));
-    return core_.decide(refused,
-                        client_error(Errc::disconnected,
-                                     fmt::format("the events waited for {} ms and were not sent",
-                                                 core_.connection().options().timeout.count())));
+    return core_.decide(
+        refused,
+        client_error(Errc::disconnected,
+                     fmt::format("the events waited for {} ms and were not sent: check that "
+                                 "a broker listens at {}, or allow a longer timeout",
+                                 core_.connection().options().timeout.count(),
+                                 core_.connection().options().endpoint)));
   }
   SentBatch batch;
   batch.fate = draft->fate;

@@ -189,8 +189,8 @@ Outcome<std::unique_ptr<detail::ReaderCore>> open_core(const Client& client,
   for (const ReadFrom& wish : wishes) {
     if (wish.partition >= topic.partitions)
       return refuse(Errc::unknown_partition,
-                    fmt::format("partition {} of topic '{}', which has {}", wish.partition,
-                                topic.key.name, topic.partitions));
+                    fmt::format("topic '{}' has partitions 0 to {}, not {}", topic.key.name,
+                                topic.partitions - 1, wish.partition));
   }
   auto starts = starts_of(*client.connection(), topic, wishes);
   if (!starts) return refuse(std::move(starts.error()));

@@ -52,7 +52,11 @@ Result<IoBackend> make_io_backend(IoChoice choice, const std::string& root, int 
   if (choice == IoChoice::threads) return make_threads(root);
   auto ring = Ring::create();
   if (ring) return make_io_uring(std::move(*ring), root, lock_descriptor);
-  if (choice == IoChoice::io_uring) return fail(ring.error());
+  if (choice == IoChoice::io_uring) {
+    return fail(ring.error().code, ring.error().text +
+                                       "; set data.io to auto or threads to do "
+                                       "without it");
+  }
   diag::warn("disk",
              "{}; using plain calls in threads, which is slower (say so in the configuration to "
              "silence this)",

@@ -150,7 +150,8 @@ TEST_CASE("PS-11 broken TOML is refused with file and line") {
   ConfigSources sources;
   sources.file = "/nonexistent/millrace.toml";
   CHECK(error_of(load_config(sources))
-            .ends_with("millrace.toml: cannot read the configuration file"));
+            .ends_with("millrace.toml: cannot read the configuration file: No such file or "
+                       "directory; check the path and its permissions"));
 }
 
 TEST_CASE("text that is no endpoint is refused") {

@@ -20,6 +20,7 @@ TEST_CASE("PR-22: topic names that are refused") {
     const auto checked = check_topic_name(name);
     REQUIRE_FALSE(checked);
     CHECK(checked.error().code == Errc::bad_topic_name);
+    CHECK(checked.error().text.find("; write 1 to 200 of A-Z a-z 0-9 . _ -") != std::string::npos);
   }
   CHECK_FALSE(check_topic_name(std::string(201, 'n')));
 }

@@ -170,6 +170,35 @@ def test_ping():
     assert mr("ping", "-o", "json").json()["version"]
 
 
+def test_every_refusal_says_what_to_do():
+    name = new_topic(2)
+    for words, advice in ((["topic", "create", name], "delete it first, or choose another name"),
+                          (["topic", "create", ".x"], "write 1 to 200 of A-Z a-z 0-9 . _ -"),
+                          (["topic", "create", "a b"], "write 1 to 200 of A-Z a-z 0-9 . _ -"),
+                          (["topic", "create", "x" * 201], "has 201; write 1 to 200 of"),
+                          (["topic", "create", ""], "write 1 to 200 of"),
+                          (["topic", "create", "x", "--set", "segment_bytes=1"], "allowed is 64 KiB to"),
+                          (["topic", "create", "x", "--set", "segment_byte=1"], "the nearest is 'segment_bytes'"),
+                          (["topic", "create", "x", "--set", "colour=red"], "there are batch_bytes_max, "),
+                          (["topic", "describe", "no-such"], "create it first (millrace topic create)"),
+                          (["topic", "delete", "no-such"], "create it first (millrace topic create)"),
+                          (["topic", "trim", "no-such", "--before", "1"], "create it first"),
+                          (["topic", "trim", name, "--before", "0", "--partition", "2"], "partitions 0 to 1, not 2"),
+                          (["produce", "no-such"], "create it first"), (["consume", "no-such"], "create it first"),
+                          (["tail", "no-such"], "create it first"), (["replay", "no-such", "--offset", ":"], "create it first"),
+                          (["replay", name, "--offset", ":", "--to", "no-such"], "create it first"),
+                          (["bench", "produce", "--topic", "no-such"], "create it first"),
+                          (["bench", "consume", "--topic", "no-such"], "create it first"),
+                          (["consume", name + "/2"], "partitions 0 to 1, not 2"),
+                          (["replay", name + "/2", "--offset", ":"], "partitions 0 to 1, not 2"),
+                          (["produce", name, "--partition", "2"], "partitions 0 to 1, not 2")):
+        run = mr(*words).fails(1, advice)
+        assert len(run.err.splitlines()) == 1 and run.out == b"", f"{words}: {run.out} {run.err}"
+    for words in (["topic", "list"], ["ping"], ["produce", "a"], ["consume", "a"], ["tail", "a"], ["bench", "produce"]):
+        run = Run(*words, "--broker", "tcp://127.0.0.1:1", "--timeout", "100ms")
+        run.fails(1, "(client)", "disconnected", "tcp://127.0.0.1:1", "100 ms", "check that a broker listens there")
+
+
 # -- produce
 
 

@@ -280,6 +280,9 @@ TEST_CASE("a file in the data directory's place is refused by name") {
   std::ofstream(outer / "file") << "content";
   require_refused(open_directory(outer / "file"), outer / "file");
   require_refused(open_directory(outer / "file/below"), outer / "file");
+  require_refused(open_directory(outer / "file"), "name a directory with --data-dir");
+  require_refused(open_directory(outer / "file/below"), "name a directory with --data-dir");
+  require_refused(open_directory(outer / std::string(300, 'n')), "choose another data directory");
   require_refused(open_directory(""), "--data-dir");
 }
 
