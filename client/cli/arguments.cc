@@ -20,14 +20,18 @@ constexpr const char* format_help =
     "%t topic, %p partition, %o offset, %k key, %v payload, %h headers, %T time, %s payload bytes, "
     "%% percent; \\n \\t \\r \\0 \\\\. Default %v\\n";
 
-// Value checks that name the value, what is allowed, and throw as CLI11 wants it.
+// Value checks that name the flag, the value and what is allowed, and throw as CLI11 wants it.
 template <class T, class Parse>
-auto checked(T& into, Parse parse, const char* allowed) {
-  return [&into, parse, allowed](const std::string& text) {
+auto checked(const char* flag, T& into, Parse parse, const char* allowed) {
+  return [flag, &into, parse, allowed](const std::string& text) {
     const auto value = parse(text);
-    if (!value) throw CLI::ValidationError(fmt::format("'{}' is not {}", text, allowed));
+    if (!value) throw CLI::ValidationError(flag, fmt::format("'{}' is not {}", text, allowed));
     into = static_cast<T>(*value);
   };
+}
+
+std::string fault_if_empty(const std::string& text) {
+  return text.empty() ? "is empty; leave the flag out or give it a value" : "";
 }
 
 void add_ack(CLI::App& command, ProducerOptions& options) {
@@ -59,7 +63,7 @@ void add_batch_bytes(CLI::App& command, ProducerOptions& options) {
       .add_option_function<std::string>(
           "--batch-bytes",
           checked(
-              options.batch_bytes,
+              "--batch-bytes", options.batch_bytes,
               [](const std::string& text) {
                 const auto bytes = parse_bytes(text);
                 return bytes && *bytes >= 1024 && *bytes <= 64u * 1024 * 1024 ? bytes
@@ -75,9 +79,20 @@ void add_format(CLI::App& command, std::string& format) {
 }
 
 void add_count(CLI::App& command, std::optional<std::uint64_t>& count) {
-  command.add_option("-c,--count", count, "stop after this many events")
-      ->check(CLI::PositiveNumber)
+  command
+      .add_option_function<std::string>(
+          "-c,--count", checked("--count", count, parse_count, "a whole number from 1 on"),
+          "stop after this many events")
       ->type_name("COUNT");
+}
+
+void add_partition(CLI::App& command, std::optional<std::uint32_t>& partition, const char* help) {
+  command
+      .add_option_function<std::string>("--partition",
+                                        checked("--partition", partition, parse_partition,
+                                                "the number of a partition, from 0 on"),
+                                        help)
+      ->type_name("N");
 }
 
 CLI::Option* add_partitions(CLI::App& command, const char* name, std::uint32_t& partitions) {
@@ -146,7 +161,7 @@ void Arguments::add_globals() {
   app_->add_option_function<std::string>(
           "--timeout",
           checked(
-              context_.client.timeout,
+              "--timeout", context_.client.timeout,
               [](const std::string& text) {
                 const auto timeout = parse_duration(text);
                 return timeout && *timeout <= std::chrono::hours{24} ? timeout : std::nullopt;
@@ -198,8 +213,7 @@ void Arguments::add_topic() {
                    "the first event that stays: OFFSET, @TIME, @-2h or end")
       ->required()
       ->type_name("WHERE");
-  trim->add_option("--partition", trimmed->partition, "only this one. Default: every partition")
-      ->type_name("N");
+  add_partition(*trim, trimmed->partition, "only this one. Default: every partition");
   trim->footer("Example:\n  millrace topic trim orders --before @-7d\n");
   runs(*trim, [trimmed](const Context& c) { return topic_trim(c, *trimmed); });
 }
@@ -218,14 +232,16 @@ void Arguments::add_produce() {
               "--key-separator", a->key_separator,
               "split key from payload at the first C; a line without it has no key. \\t is a tab")
           ->excludes(key)
+          ->check(fault_if_empty)
           ->type_name("C");
   command
       ->add_option("--key-field", a->key_field,
                    "take the key from this field of a JSON event; dots go down")
       ->excludes(key)
       ->excludes(separator)
+      ->check(fault_if_empty)
       ->type_name("NAME");
-  command->add_option("--partition", a->partition, "send all to this partition")->type_name("N");
+  add_partition(*command, a->partition, "send all to this partition");
   command->add_option("--header", a->headers, "a header of every event, repeatable")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->expected(1)
@@ -237,11 +253,11 @@ void Arguments::add_produce() {
   add_compression(*command, a->producer);
   add_batch_bytes(*command, a->producer);
   command->footer(
-      "A line ends at a newline, which is not sent; an empty line is an event of no bytes; a last "
-      "line\n"
-      "without a newline counts. --key-field stops at the first line that is not JSON or lacks "
-      "the\n"
-      "field: those before it are sent and counted, the line is named, and the exit code is 1.\n"
+      "A line ends at a newline, which is not sent; an empty line is an event of no bytes; a last\n"
+      "line without a newline counts. --key-field stops at the first line that is not JSON or "
+      "lacks\n"
+      "the field (null, objects and lists are no keys): those before it are sent and counted, the\n"
+      "line is named, and the exit code is 1.\n"
       "The summary: events that reached the level of --ack; bytes of the keys and payloads of all\n"
       "that were sent, before compression, without headers and newlines; offsets as they were "
       "given.\n"
@@ -269,10 +285,9 @@ void Arguments::add_consume() {
       "Without -e, -c or a range it follows until an interrupt, which then is the normal end (exit "
       "0).\n"
       "-o json prints one object a line: topic, partition, offset, time, key, headers, value.\n"
-      "An offset that is not there (below the start, beyond the end) is refused; start, end, -10 "
-      "and\n"
-      "times always are. Damaged ranges are named on standard error and skipped; the exit code is\n"
-      "then 1.\n\n"
+      "An offset that is not there (below the start, beyond the end) is refused; start, end, -10\n"
+      "and times never are. Damaged ranges are named on standard error and skipped; the exit code\n"
+      "is then 1.\n\n"
       "Examples:\n"
       "  millrace consume orders -e\n"
       "  millrace consume orders/2 --offset -10 -c 10 -f '%o %T %k %v\\n'\n"
@@ -327,9 +342,8 @@ void Arguments::add_replay() {
   command->get_option("--format")->excludes(to);
   (void)to_file;
   command->footer(
-      "Partitions are merged by event time; within one, the order is that of the log. An offset "
-      "that\n"
-      "is not there (below the start, beyond the end) is refused before anything is sent.\n\n"
+      "Partitions are merged by event time; within one, the order is that of the log. An offset\n"
+      "that is not there (below the start, beyond the end) is refused before anything is sent.\n\n"
       "Examples:\n"
       "  millrace replay orders --offset @-2h: --to orders-again --create\n"
       "  millrace replay orders/0 --offset 1000:2000 --to-file part.txt\n"
@@ -380,16 +394,21 @@ void Arguments::add_bench() {
                     "use this topic and keep it. Default: one of its own, deleted after")
         ->type_name("TOPIC");
     add_partitions(command, "--partitions", a.partitions);
-    command.add_option("--events", a.events, "stop after this many events. Default 1000000")
-        ->check(CLI::PositiveNumber)
+    command
+        .add_option_function<std::string>(
+            "--events", checked("--events", a.events, parse_count, "a whole number from 1 on"),
+            "stop after this many events. Default 1000000")
         ->type_name("COUNT");
-    command.add_option("--seconds", a.seconds, "stop after this time")
-        ->check(CLI::PositiveNumber)
+    command
+        .add_option_function<std::string>(
+            "--seconds", checked("--seconds", a.seconds, parse_seconds, "a number above 0"),
+            "stop after this time")
         ->type_name("SECONDS");
     command
-        .add_option_function<std::string>("--event-bytes",
-                                          checked(a.event_bytes, parse_bytes, "a size"),
-                                          "payload bytes of an event, at least 16. Default 1KiB")
+        .add_option_function<std::string>(
+            "--event-bytes",
+            checked("--event-bytes", a.event_bytes, parse_bytes, "a size like 256, 1KiB or 1MiB"),
+            "payload bytes of an event, at least 16. Default 1KiB")
         ->type_name("BYTES");
     add_batch_bytes(command, a.producer);
     add_compression(command, a.producer);

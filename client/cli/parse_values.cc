@@ -28,6 +28,14 @@ std::optional<double> parse_with_unit(std::string_view text, const Unit (&units)
   return std::nullopt;
 }
 
+template <class T>
+std::optional<T> parse_digits(std::string_view text) {
+  T number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
 constexpr Unit time_units[] = {{"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}};
 constexpr Unit byte_units[] = {
     {"B", 1},         {"K", 1024},       {"KiB", 1024},       {"M", 1048576},
@@ -41,6 +49,24 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   const auto ms = parse_with_unit(text, time_units, 1e3);
   if (!ms || *ms < 1 || *ms > 1e12) return std::nullopt;
   return std::chrono::milliseconds(static_cast<std::int64_t>(*ms));
+}
+
+std::optional<double> parse_seconds(std::string_view text) {
+  double number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  if (number <= 0 || !std::isfinite(number)) return std::nullopt;
+  return number;
+}
+
+std::optional<std::uint64_t> parse_count(std::string_view text) {
+  const auto count = parse_digits<std::uint64_t>(text);
+  return count && *count > 0 ? count : std::nullopt;
+}
+
+std::optional<std::uint32_t> parse_partition(std::string_view text) {
+  return parse_digits<std::uint32_t>(text);
 }
 
 std::optional<std::uint64_t> parse_bytes(std::string_view text) {
@@ -61,13 +87,8 @@ std::optional<TopicPath> parse_topic_path(std::string_view text) {
   TopicPath path{std::string(text.substr(0, slash)), std::nullopt};
   if (path.topic.empty()) return std::nullopt;
   if (slash == std::string_view::npos) return path;
-  const auto digits = text.substr(slash + 1);
-  std::uint32_t partition = 0;
-  const auto [end, error] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), partition);
-  if (error != std::errc{} || digits.empty() || end != digits.data() + digits.size())
-    return std::nullopt;
-  path.partition = partition;
+  path.partition = parse_partition(text.substr(slash + 1));
+  if (!path.partition) return std::nullopt;
   return path;
 }
 

@@ -12,6 +12,15 @@ namespace millrace::cli {
 // "30s", "500ms", "2m", "1h"; a plain number counts seconds ("0.5" too). More than zero.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 
+// "5", "0.5": more than zero.
+std::optional<double> parse_seconds(std::string_view text);
+
+// "1", "1000000": digits alone, from 1 on.
+std::optional<std::uint64_t> parse_count(std::string_view text);
+
+// "0", "4095": digits alone.
+std::optional<std::uint32_t> parse_partition(std::string_view text);
+
 // "4096", "256KiB", "1 MiB", "10MB".
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
 

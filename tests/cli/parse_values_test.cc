@@ -18,6 +18,19 @@ TEST_CASE("durations have units, plain numbers are seconds") {
     CHECK_FALSE(parse_duration(bad));
 }
 
+TEST_CASE("counts, partitions and seconds are plain numbers in their bounds") {
+  CHECK(parse_count("1") == 1u);
+  CHECK(parse_count("18446744073709551615") == UINT64_MAX);
+  for (const char* bad : {"", "0", "-1", "+1", "1.5", "x", "1x", " 1", "18446744073709551616"})
+    CHECK_FALSE(parse_count(bad));
+  CHECK(parse_partition("0") == 0u);
+  CHECK(parse_partition("4294967295") == UINT32_MAX);
+  for (const char* bad : {"", "-1", "1.5", "x", "4294967296"}) CHECK_FALSE(parse_partition(bad));
+  CHECK(parse_seconds("0.5") == 0.5);
+  CHECK(parse_seconds("30") == 30.0);
+  for (const char* bad : {"", "0", "-1", "x", "5s", "inf", "nan"}) CHECK_FALSE(parse_seconds(bad));
+}
+
 TEST_CASE("sizes have binary and decimal units") {
   CHECK(parse_bytes("4096") == 4096u);
   CHECK(parse_bytes("256KiB") == 262'144u);

@@ -97,6 +97,9 @@ def test_help_and_version():
         text = Run(*command, "--help").text()
         assert "millrace" in text.rstrip().splitlines()[-1], f"{command}: no example at the end"
     assert re.match(r"millrace \d+\.\d+\.\d+\n$", Run("--version").text())
+    text = " ".join(Run("produce", "--help").text().split())
+    assert "bytes of the keys and payloads of all that were sent" in text
+    assert "--key-field stops at the first line that is not JSON or lacks the field" in text
 
 
 def test_bad_usage_is_exit_2_and_one_line():
@@ -107,10 +110,16 @@ def test_bad_usage_is_exit_2_and_one_line():
                   ["produce", "a", "--partitions", "3"], ["produce", "a", "--key", "k", "--key-field", "f"],
                   ["produce", "a", "--header", "novalue"], ["replay", "a", "--offset", ":", "--speed", "fast"],
                   ["replay", "a"], ["replay", "a", "--offset", ":", "--to", "a"], ["topic", "create", "a", "--set", "x"],
-                  ["topic", "trim", "a", "--before", "later"]):
+                  ["topic", "trim", "a", "--before", "later"], ["consume", "a", "-c", "-1"], ["tail", "a", "-c", "x"],
+                  ["produce", "a", "--partition", "x"], ["produce", "a", "--key-field", ""], ["produce", "a", "--key-separator", ""],
+                  ["produce", "a", "--batch-bytes", "1"], ["bench", "produce", "--events", "0"],
+                  ["bench", "produce", "--seconds", "0"], ["bench", "consume", "--event-bytes", "x"]):
         run = Run(*words, "--broker", "tcp://127.0.0.1:1") if words else Run()
         run.fails(2)
         assert run.out == b"" and len(run.err.splitlines()) == 1, f"{words}: {run.err}"
+        assert len(run.err) < 250, f"{words}: more than a line's worth: {run.err}"
+        if len(words) > 1 and words[-2].startswith("--"):
+            assert words[-2] in run.err, f"{words}: the flag is not named: {run.err}"
 
 
 def test_no_broker_is_exit_1_within_the_timeout():
