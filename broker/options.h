@@ -34,6 +34,10 @@ struct BrokerOptions {
   unsigned disk_warn_percent = 85;
   unsigned disk_refuse_percent = 95;
   Duration retention_interval = seconds(60);
+  // How fast stored bytes are read again in the background (broker/scrubber.h), 0: never; and how
+  // often a pass over all of them begins.
+  std::uint64_t scrub_bytes_per_second = 8 * MiB;
+  Duration scrub_interval = seconds(7 * 24 * 3600);
   std::string version = "0.1.0";
   std::string live_endpoint;  // as bound; told to clients that ask
 };

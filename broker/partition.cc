@@ -227,6 +227,12 @@ std::string Partition::state_text() const {
                      corrupt.front().offsets.end.value, corrupt.front().reason);
 }
 
+std::uint64_t Partition::corrupt_events() const {
+  std::uint64_t events = 0;
+  for (const CorruptRange& range : log_.corrupt_ranges()) events += range.offsets.count();
+  return events;
+}
+
 PartitionInfo Partition::info() const {
   PartitionInfo info;
   info.state = state_text();
@@ -236,7 +242,7 @@ PartitionInfo Partition::info() const {
   info.bytes = log_.bytes();
   info.segments = static_cast<std::uint32_t>(log_.segment_count());
   info.last_append_time = log_.last_append_time();
-  for (const auto& range : log_.corrupt_ranges()) info.corrupt_events += range.offsets.count();
+  info.corrupt_events = corrupt_events();
   return info;
 }
 
@@ -253,6 +259,7 @@ PartitionStatus Partition::status() const {
   status.appended_end = log_.appended_end();
   status.bytes = log_.bytes();
   status.segments = static_cast<std::uint32_t>(log_.segment_count());
+  status.corrupt_events = corrupt_events();
   return status;
 }
 

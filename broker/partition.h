@@ -97,6 +97,7 @@ class Partition final : public LogListener, public FlushList::Member {
   void publish(const std::vector<Buffer>& batches);
   void start_close();
   std::string state_text() const;
+  std::uint64_t corrupt_events() const;
 
   const Core& core_;
   const LogIdentity identity_;

@@ -7,6 +7,7 @@
 #include "broker/fetch/fetches.h"
 #include "broker/fetch/where_lookups.h"
 #include "broker/flush_list.h"
+#include "broker/scrubber.h"
 #include "broker/topic_requests.h"
 #include "broker/topics.h"
 #include "storage/segment_pool.h"
@@ -83,6 +84,7 @@ class Shard::Impl {
   Topics topics_;
   TopicRequests topic_requests_;
   DiskWatch disk_watch_;
+  Scrubber scrubber_;
   Timer care_timer_, retention_timer_, grace_timer_;
   const Instant created_;
   Life life_ = Life::fresh;
@@ -103,6 +105,7 @@ Shard::Impl::Impl(const ShardEnvironment& environment, BrokerOptions options, Me
       topics_(core_, [this](const Partition& p, const Error& e) { send_away(p, e); }),
       topic_requests_(core_, topics_, lookups_),
       disk_watch_(environment.disk, options_, environment.metrics),
+      scrubber_(core_, topics_.catalog()),
       care_timer_(this, [](void* self) { static_cast<Impl*>(self)->on_care(); }),
       retention_timer_(this, [](void* self) { static_cast<Impl*>(self)->on_retention(); }),
       grace_timer_(this, [](void* self) { static_cast<Impl*>(self)->grace_over_ = true; }),
@@ -127,6 +130,7 @@ void Shard::Impl::on_started(Result<void> result) {
     on_care();
     environment_.timers.arm(retention_timer_,
                             environment_.clock.now() + options_.retention_interval);
+    scrubber_.start();
   } else {
     life_ = Life::stopped;
   }
@@ -143,6 +147,7 @@ void Shard::Impl::stop(Done done) {
   feeder_.end_all(stopping);
   lookups_.end_all(stopping);
   retention_timer_.cancel();
+  scrubber_.stop();
 }
 
 // What was taken is made durable and answered before a log is closed; nothing new comes in
@@ -282,6 +287,7 @@ void Shard::Impl::send_away(const Partition& partition, const Error& error) {
   fetches_.end_all(partition, error);
   feeder_.end_all(partition, error);
   lookups_.end_all(partition, error);
+  scrubber_.leave(partition);
 }
 
 template <class Function>
@@ -302,10 +308,15 @@ void Shard::Impl::set_gauges() {
 
 void Shard::Impl::on_care() {
   disk_watch_.look();
-  std::uint64_t corrupt = 0;
-  for_each_partition(
-      [&](Partition& partition) { corrupt += partition.log().corrupt_ranges().size(); });
-  environment_.metrics.corrupt_ranges.set(corrupt);
+  std::uint64_t ranges = 0, events = 0;
+  for_each_partition([&](const Partition& partition) {
+    for (const CorruptRange& range : partition.log().corrupt_ranges()) {
+      ++ranges;
+      events += range.offsets.count();
+    }
+  });
+  environment_.metrics.corrupt_ranges.set(ranges);
+  environment_.metrics.corrupt_events.set(events);
   environment_.timers.arm(care_timer_, environment_.clock.now() + care_interval);
 }
 

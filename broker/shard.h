@@ -47,7 +47,8 @@ struct PartitionStatus {
   std::uint64_t bytes = 0;
   std::uint32_t segments = 0;
   std::uint64_t events_appended = 0, append_bytes = 0;
-  std::string state;  // "ok", or what is wrong
+  std::uint64_t corrupt_events = 0;  // in fenced ranges
+  std::string state;                 // "ok", or what is wrong
 };
 
 class Shard {

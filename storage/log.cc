@@ -758,6 +758,9 @@ Result<ReadResult> Log::read_cached(Offset from, std::size_t bytes_max, bool& mu
 std::unique_ptr<LogRead> Log::read(Offset from, std::size_t bytes_max, ReadDone done) {
   return impl_->reads().read(from, bytes_max, std::move(done));
 }
+std::unique_ptr<LogRead> Log::verify(Offset from, std::size_t bytes_max, ReadDone done) {
+  return impl_->reads().verify(from, bytes_max, std::move(done));
+}
 std::unique_ptr<LogRead> Log::find_time(WallTime time, std::function<void(Result<Offset>)> done) {
   return impl_->reads().find_time(time, std::move(done));
 }

@@ -132,6 +132,9 @@ class Log {
   Result<ReadResult> read_cached(Offset from, std::size_t bytes_max, bool& must_read);
   // The same from disk: at least one whole batch, even when it is larger than bytes_max.
   std::unique_ptr<LogRead> read(Offset from, std::size_t bytes_max, ReadDone done);
+  // The same, always from the disk: what memory holds of it is not believed. Empty `buffers` with
+  // next_offset == from: nothing durable there.
+  std::unique_ptr<LogRead> verify(Offset from, std::size_t bytes_max, ReadDone done);
   // The first offset whose batch was appended at or after `time`; durable_end() if there is none.
   std::unique_ptr<LogRead> find_time(WallTime time, std::function<void(Result<Offset>)> done);
 

@@ -50,16 +50,22 @@ LogReads::LogReads(const LogEnvironment& environment, const LogIdentity& identit
 
 LogReads::~LogReads() = default;
 
-Result<ReadResult> LogReads::read_cached(Offset from, std::size_t bytes_max,
-                                         bool& must_read) const {
-  must_read = false;
+Result<void> LogReads::check_place(Offset from) const {
   if (from < state_.start_offset || from > state_.durable_end)
     return fail(out_of_range(fmt::format("offset {} is outside [{}, {}]", from.value,
                                          state_.start_offset.value, state_.durable_end.value)));
+  if (from == state_.durable_end) return {};
+  if (const CorruptRange* range = state_.corrupt.at(from)) return fail(corrupt_error(*range));
+  return {};
+}
+
+Result<ReadResult> LogReads::read_cached(Offset from, std::size_t bytes_max,
+                                         bool& must_read) const {
+  must_read = false;
+  if (auto ok = check_place(from); !ok) return fail(ok.error());
   ReadResult result;
   result.next_offset = from;
   if (from == state_.durable_end) return result;
-  if (const CorruptRange* range = state_.corrupt.at(from)) return fail(corrupt_error(*range));
   for (auto& run : cache_.find(from, state_.durable_end, bytes_max)) {
     result.buffers.push_back(std::move(run.bytes));
     result.next_offset = run.next;
@@ -73,6 +79,19 @@ std::unique_ptr<LogRead> LogReads::read(Offset from, std::size_t bytes_max, Read
   auto cached = read_cached(from, bytes_max, must_read);
   if (!must_read)
     return answer_later([done = std::move(done), cached = std::move(cached)] { done(cached); });
+  return read_disk(from, bytes_max, std::move(done));
+}
+
+std::unique_ptr<LogRead> LogReads::verify(Offset from, std::size_t bytes_max, ReadDone done) {
+  const auto placed = check_place(from);
+  if (!placed || from == state_.durable_end)
+    return answer_later([done = std::move(done), placed, from] {
+      done(placed ? Result<ReadResult>(ReadResult{{}, from}) : fail(placed.error()));
+    });
+  return read_disk(from, bytes_max, std::move(done));
+}
+
+std::unique_ptr<LogRead> LogReads::read_disk(Offset from, std::size_t bytes_max, ReadDone done) {
   const SegmentRef segment = segment_of(from);
   if (!segment || !segment->readable) {
     CorruptRange range{{from, segment ? segment->end_offset : state_.durable_end},

@@ -35,6 +35,7 @@ class LogReads {
 
   Result<ReadResult> read_cached(Offset from, std::size_t bytes_max, bool& must_read) const;
   std::unique_ptr<LogRead> read(Offset from, std::size_t bytes_max, ReadDone done);
+  std::unique_ptr<LogRead> verify(Offset from, std::size_t bytes_max, ReadDone done);
   std::unique_ptr<LogRead> find_time(WallTime time, TimeDone done);
 
   // Nobody waits any more; what is in flight finishes unseen.
@@ -47,6 +48,8 @@ class LogReads {
 
   Entry& new_entry();
   std::unique_ptr<LogRead> answer_later(std::function<void()> answer);
+  Result<void> check_place(Offset from) const;
+  std::unique_ptr<LogRead> read_disk(Offset from, std::size_t bytes_max, ReadDone done);
   void end(Entry& entry, const std::function<void()>& answer);
   void end_read(Entry& entry, Offset from, Result<ReadResult> result, const ReadDone& done);
   void note_damage(const Segment& segment, const std::vector<SegmentScan::Damage>& damage);

@@ -196,6 +196,8 @@ BrokerOptions broker_options(const BrokerConfig& config) {
   out.disk_warn_percent = static_cast<unsigned>(config.disk.warn_percent);
   out.disk_refuse_percent = static_cast<unsigned>(config.disk.refuse_percent);
   out.retention_interval = config.disk.retention_interval;
+  out.scrub_bytes_per_second = config.disk.scrub_bytes_per_second;
+  out.scrub_interval = config.disk.scrub_interval;
   return out;
 }
 

@@ -77,6 +77,8 @@ struct DiskConfig {
   std::uint64_t warn_percent = BrokerOptions{}.disk_warn_percent;
   std::uint64_t refuse_percent = BrokerOptions{}.disk_refuse_percent;
   Duration retention_interval = BrokerOptions{}.retention_interval;
+  std::uint64_t scrub_bytes_per_second = BrokerOptions{}.scrub_bytes_per_second;
+  Duration scrub_interval = BrokerOptions{}.scrub_interval;
   Duration checkpoint_idle = LogOptions{}.checkpoint_idle;
   std::uint64_t checkpoint_interval_bytes = LogOptions{}.checkpoint_interval_bytes;
 };

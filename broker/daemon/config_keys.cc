@@ -117,6 +117,11 @@ constexpr KeySpec keys[] = {
      "Used space from which on produce is answered storage_full; reading goes on."},
     {"disk.retention_interval", duration, FIELD(disk.retention_interval), 1 * second, 1 * day, "",
      "How often retention is applied, besides on every new segment."},
+    {"disk.scrub_bytes_per_second", bytes, FIELD(disk.scrub_bytes_per_second), 0, 16 * GiB, "",
+     "How fast stored bytes are read again in the background, so that damage is known before a "
+     "reader meets it; 0: never."},
+    {"disk.scrub_interval", duration, FIELD(disk.scrub_interval), 1 * second, 36'500 * day, "",
+     "How often such a pass over all partitions begins; the first begins with the broker."},
     {"disk.checkpoint_idle", duration, FIELD(disk.checkpoint_idle), 10 * ms, 3'600 * second, "",
      "A partition that was quiet for this long writes a checkpoint, so that a restart has less to "
      "look at."},

@@ -85,6 +85,9 @@ void append_partitions(Text& text, const ShardStatus& status) {
                      status, [](const Row& row) { return row.bytes; });
   text.per_partition("segments", "gauge", "Segments on disk.", status,
                      [](const Row& row) { return row.segments; });
+  text.per_partition("partition_corrupt_events", "gauge",
+                     "Events whose stored bytes do not verify.", status,
+                     [](const Row& row) { return row.corrupt_events; });
   text.per_partition("partition_healthy", "gauge",
                      "1: reads and appends work; 0: see topic describe.", status,
                      [](const Row& row) { return row.state == "ok" ? 1 : 0; });
@@ -126,6 +129,13 @@ std::string metrics_text(const ShardMetrics& m, const ShardStatus& status) {
   text.gauge("reply_bytes", "Replies with data that wait for their clients.", m.reply_bytes.get());
   text.gauge("corrupt_ranges", "Ranges of offsets whose stored bytes do not verify.",
              m.corrupt_ranges.get());
+  text.gauge("corrupt_events", "Events in those ranges.", m.corrupt_events.get());
+  text.counter("scrubbed_bytes_total", "Bytes of batches read again in the background.",
+               m.scrubbed_bytes);
+  text.counter("scrub_passes_total", "Passes over all partitions that came to their end.",
+               m.scrub_passes);
+  text.counter("scrub_faults_total", "Places that a pass could not read or verify.",
+               m.scrub_faults);
   text.gauge("disk_free_bytes", "Free space of the file system.", m.disk_free_bytes.get());
   text.gauge("disk_total_bytes", "Size of the file system.", m.disk_total_bytes.get());
   text.gauge("disk_watermark_state", "0: fine; 1: warned; 2: produce is refused.",

@@ -63,7 +63,8 @@ struct ShardMetrics {
   Counter disk_free_bytes, disk_total_bytes;  // gauges
   Counter disk_watermark_state;               // gauge: 0 fine, 1 warn, 2 produce refused
   Counter io_in_flight;                       // gauge
-  Counter corrupt_ranges;                     // gauge
+  Counter corrupt_ranges, corrupt_events;     // gauges
+  Counter scrubbed_bytes, scrub_passes, scrub_faults;
   LatencyHistogram loop_turn;
 };
 
