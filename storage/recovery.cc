@@ -265,7 +265,8 @@ void Recovery::drop_leftovers() {
 
 void Recovery::refuse(std::string reason) {
   diag::error("log", "{}: no appends until repaired: {}", identity_.directory, reason);
-  if (log_.refusal.empty()) log_.refusal = std::move(reason);
+  if (log_.refusal.empty())
+    log_.refusal = reason + "; put it back, or stop the broker and see millrace log repair";
 }
 
 // Every segment names the one before it, so a missing file shows.

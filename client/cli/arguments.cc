@@ -351,6 +351,39 @@ void Arguments::add_replay() {
   runs(*command, [a](const Context& c) { return replay(c, *a); });
 }
 
+void Arguments::add_log_repair(CLI::App& log) {
+  CLI::App* repair = log.add_subcommand("repair", "make a damaged partition writable again");
+  auto wanted = std::make_shared<LogRepairArguments>();
+  repair->add_option("DIR", wanted->directory, "a data directory")->required();
+  repair->add_option(
+      "PARTITION", wanted->partition,
+      "TOPIC/PARTITION; without it, what could be done is said and nothing is changed");
+  CLI::Option* fence = repair->add_flag(
+      "--fence-missing", wanted->fence_missing,
+      "missing segments stay missing: their offsets are fenced and appends resume behind them");
+  CLI::Option* before = repair->add_option("--cut-before", wanted->cut_before,
+                                           "the log starts at this offset, where a segment begins");
+  CLI::Option* from = repair->add_option("--cut-from", wanted->cut_from,
+                                         "the log ends at this offset, where a batch ends; offsets "
+                                         "from it on are given to new events");
+  fence->excludes(before)->excludes(from);
+  before->excludes(from);
+  repair
+      ->add_option("--lose-events", wanted->lose_events,
+                   "how many events may be given up; must be the number that the dry run says")
+      ->excludes(fence);
+  repair->footer(
+      "A cut without --lose-events only says what it would give up. Files that leave the log, and "
+      "a "
+      "copy of\n"
+      "one that is cut, go to quarantine/ in the data directory. Damaged batches need no repair: a "
+      "broker\n"
+      "fences them and serves everything else. No broker may be running on the directory.\n\n"
+      "Example:\n  millrace log repair ./millrace-data\n"
+      "  millrace log repair ./millrace-data orders/0 --fence-missing\n");
+  runs(*repair, [wanted](const Context& c) { return log_repair(c, *wanted); });
+}
+
 void Arguments::add_log() {
   CLI::App* log = app_->add_subcommand("log", "inspect data directories offline, without a broker");
   log->require_subcommand(1);
@@ -382,6 +415,7 @@ void Arguments::add_log() {
   dump->footer(
       "Example:\n  millrace log dump 00000000000000000000.segment --events -f '%o %v\\n'\n");
   runs(*dump, [dumped](const Context& c) { return log_dump(c, *dumped); });
+  add_log_repair(*log);
 }
 
 void Arguments::add_bench() {

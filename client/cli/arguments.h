@@ -38,6 +38,7 @@ class Arguments {
   void add_tail();
   void add_replay();
   void add_log();
+  void add_log_repair(CLI::App& log);
   void add_bench();
   void add_others();
 

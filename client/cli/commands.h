@@ -84,6 +84,14 @@ struct LogDumpArguments {
   std::string format;
 };
 int log_dump(const Context& context, const LogDumpArguments& arguments);
+struct LogRepairArguments {
+  std::string directory;
+  std::string partition;  // TOPIC/PARTITION; empty: say what could be done
+  bool fence_missing = false;
+  std::optional<std::uint64_t> cut_before, cut_from;
+  std::optional<std::uint64_t> lose_events;
+};
+int log_repair(const Context& context, const LogRepairArguments& arguments);
 
 struct BenchArguments {
   std::string topic;  // empty: one of its own, deleted at the end

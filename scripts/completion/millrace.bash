@@ -41,7 +41,7 @@ _millrace() {
     --offset|--before) COMPREPLY=($(compgen -W "start end" -- "$current")); return ;;
     --to|--topic) COMPREPLY=($(compgen -W "$(_millrace_topics "$broker")" -- "$current")); return ;;
     --to-file|--data-dir) COMPREPLY=($(compgen -f -- "$current")); return ;;
-    --broker|--timeout|--partition|--partitions|--set|--key|--key-separator|--key-field|--header|--batch-bytes|-c|--count|-f|--format|--events|--seconds|--event-bytes|--producers|--in-flight)
+    --broker|--timeout|--partition|--partitions|--set|--key|--key-separator|--key-field|--header|--batch-bytes|-c|--count|-f|--format|--events|--seconds|--event-bytes|--producers|--in-flight|--cut-before|--cut-from|--lose-events)
       # A flag with a value of its own; in `log dump`, --events has none.
       [[ $previous == --events && $command == log ]] || return ;;
   esac
@@ -59,9 +59,10 @@ _millrace() {
     "consume ") topics=first; flags="--offset -c --count -e --end -f --format" ;;
     "tail ") topics=first; flags="-c --count -f --format" ;;
     "replay ") topics=first; flags="--offset --to --to-file --speed --dry-run --force --create -f --format" ;;
-    "log ") words="verify dump describe" ;;
+    "log ") words="verify dump describe repair" ;;
     "log verify"|"log describe") files=rest ;;
     "log dump") files=rest; flags="--events -f --format" ;;
+    "log repair") files=rest; flags="--fence-missing --cut-before --cut-from --lose-events" ;;
     "bench ") words="produce consume" ;;
     "bench produce") flags="--topic --partitions --events --seconds --event-bytes --batch-bytes --compression --producers --in-flight --ack --latency" ;;
     "bench consume") flags="--topic --partitions --events --seconds --event-bytes --batch-bytes --compression --producers --in-flight --ack" ;;

@@ -674,5 +674,52 @@ def main():
     return 1 if failed else 0
 
 
+
+def test_log_repair_makes_a_partition_with_a_missing_segment_writable_again():
+    with tempfile.TemporaryDirectory() as data:
+        broker = Broker(data, "--set", "topic.segment_bytes=64 KiB", "--set", "topic.batch_bytes_max=32 KiB")
+        Run("topic", "create", "r", broker=broker).ok()
+        lines = "".join(f"{i:06d} {'x' * 500}\n" for i in range(1000)).encode()
+        Run("produce", "r", "--batch-bytes", "16KiB", stdin=lines, broker=broker).ok()
+        Run("log", "repair", data, "r/0", "--cut-before", 0, "--lose-events", 0).fails(1, "in use", "stop it first")
+        assert broker.stop() == 0
+        Run("log", "repair", data).ok()
+        files = sorted(pathlib.Path(data).glob("topics/*/0/*.segment"))
+        assert len(files) > 4
+        bases = [int(f.stem) for f in files]
+        files[2].unlink()
+
+        said = Run("log", "repair", data)
+        assert said.code == 1 and b"--fence-missing" in said.out, said.out
+        broker = Broker(data)
+        Run("produce", "r", stdin=b"no\n", broker=broker).fails(1, "read_only")
+        broker.stop()
+
+        # A cut says what it costs and does nothing; a wrong number does nothing either.
+        cut = Run("log", "repair", data, "r/0", "--cut-before", bases[3])
+        assert cut.code == 1 and f"--lose-events {bases[2]}" in cut.out.decode(), cut.out
+        Run("log", "repair", data, "r/0", "--cut-before", bases[3], "--lose-events", 5).fails(1, "nothing was changed")
+        Run("log", "repair", data, "r/0", "--cut-before", bases[3] + 1).fails(1, "begin at")
+        Run("log", "repair", data, "r/0").fails(2, "--fence-missing")
+        Run("log", "repair", data, "r", "--fence-missing").fails(2, "TOPIC/PARTITION")
+        Run("log", "repair", data, "none/0", "--fence-missing").fails(1, "log describe")
+        Run("log", "repair", data, "r/7", "--fence-missing").fails(1, "no partition 7")
+
+        done = Run("log", "repair", data, "r/0", "--fence-missing", "-o", "json").json()
+        assert done["done"] and done["fenced"] == [{"begin_offset": bases[2], "end_offset": bases[3]}], done
+        broker = Broker(data)
+        Run("produce", "r", stdin=b"again\n", broker=broker).ok()
+        read = Run("consume", "r", "-e", "-f", "%o\n", broker=broker)
+        read.fails(1, "corrupt", f"[{bases[2]}, {bases[3]})")
+        assert [int(o) for o in read.out.split()] == [*range(bases[2]), *range(bases[3], 1001)]
+        broker.stop()
+
+        done = Run("log", "repair", data, "r/0", "--cut-before", bases[3], "--lose-events", bases[2]).text()
+        assert "quarantine/" in done
+        Run("log", "verify", data).ok()
+        broker = Broker(data)
+        assert len(Run("consume", "r", "-e", broker=broker).lines()) == 1001 - bases[3]
+        broker.stop()
+
 if __name__ == "__main__":
     sys.exit(main())
