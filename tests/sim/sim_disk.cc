@@ -2,10 +2,10 @@
 
 #include "storage/base/check.h"
 #include "storage/base/units.h"
+#include "storage/io/disk_files.h"
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
 
 namespace millrace::sim {
 namespace {
@@ -16,13 +16,6 @@ std::size_t total_bytes(const std::vector<ByteView>& slices) {
   std::size_t bytes = 0;
   for (const auto& slice : slices) bytes += slice.size();
   return bytes;
-}
-
-std::vector<std::byte> joined(const std::vector<ByteView>& slices) {
-  std::vector<std::byte> out;
-  out.reserve(total_bytes(slices));
-  for (const auto& slice : slices) out.insert(out.end(), slice.begin(), slice.end());
-  return out;
 }
 
 }  // namespace
@@ -46,6 +39,13 @@ std::string_view call_name(Call call) {
   return names[static_cast<std::size_t>(call)];
 }
 
+std::vector<std::byte> SimDisk::bytes_of(const Operation& operation) {
+  std::vector<std::byte> out;
+  out.reserve(total_bytes(operation.slices));
+  for (const auto& slice : operation.slices) out.insert(out.end(), slice.begin(), slice.end());
+  return out;
+}
+
 SimDisk::~SimDisk() { CHECK(operations_.empty(), "a disk died with I/O in flight"); }
 
 // -- starting
@@ -64,34 +64,29 @@ std::string SimDisk::name_of(const Operation& operation) const {
   return handles_[static_cast<std::size_t>(operation.file.value)].path;
 }
 
-std::optional<Errc> SimDisk::drawn_fault(const Operation& operation) {
-  std::optional<Errc> drawn;
-  for (auto& armed : faults_) {
-    const Fault& fault = armed.fault;
-    if (fault.call != operation.call) continue;
-    if (!fault.path.empty() && name_of(operation).find(fault.path) == std::string::npos) continue;
-    ++armed.seen;
-    if (armed.seen == fault.nth || (fault.for_ever && armed.seen > fault.nth)) drawn = fault.error;
-  }
-  if (drawn) ++faults_hit_;
-  return drawn;
-}
-
 void SimDisk::start(Operation operation) {
   operation.done->start();
   ++started_;
   ++started_of_[static_cast<std::size_t>(operation.call)];
-  trace_.push_back(std::to_string(started_) + " " + std::string(call_name(operation.call)) + " " +
-                   name_of(operation) + (operation.to.empty() ? "" : " -> " + operation.to) +
-                   " at " + std::to_string(operation.at) + " bytes " +
-                   std::to_string(operation.length));
+  trace_.push_back({started_,
+                    operation.call,
+                    name_of(operation),
+                    operation.to,
+                    operation.at,
+                    operation.length,
+                    {}});
   if (trace_.size() > trace_max) trace_.pop_front();
   operation.ready_at = reaps_ + 1 + random_.below(latency_reaps_ + 1);
-  operation.fault = has_power_ ? drawn_fault(operation) : std::optional(Errc::storage_error);
-  if (operation.fault) trace_.back() += " FAULT";
+  operation.fault = std::nullopt;
+  if (has_power_) {
+    draw_fault(operation);
+  } else {
+    operation.fault = Errc::storage_error;
+  }
+  if (operation.fault) trace_.back().note = " FAULT";
   operations_.push_back(std::move(operation));
   if (has_power_ && crash_at_ != 0 && started_ == crash_at_) {
-    trace_.back() += " POWER LOST, keep " + crash_policy_.to_string();
+    trace_.back().note += " POWER LOST, keep " + crash_policy_.to_string();
     crash(crash_policy_);
   }
 }
@@ -269,37 +264,14 @@ std::size_t SimDisk::reap() {
 }
 
 bool SimDisk::has_room(const SimNode& file, std::uint64_t end) const {
-  if (end <= file.live.size()) return true;
+  if (end <= file.live.size() || capacity_bytes_ == boundless) return true;
   const std::uint64_t more = align_up(end, 4096) - align_up(file.live.size(), 4096);
   return image_.used_bytes() + more <= capacity_bytes_;
 }
 
-// Sectors of a write that did not succeed: any of them, the first ones more likely than none.
-void SimDisk::write_some(const Operation& operation, std::uint64_t numerator) {
-  SimNode& file = *handle_of(operation.file).node;
-  const auto bytes = joined(operation.slices);
-  for (std::size_t from = 0; from < bytes.size();) {
-    const std::size_t count = std::min<std::size_t>(
-        sector_bytes - (operation.at + from) % sector_bytes, bytes.size() - from);
-    if (random_.chance(numerator, 4) && has_room(file, operation.at + from + count)) {
-      image_.write(file, operation.at + from, ByteView(bytes).subspan(from, count));
-    }
-    from += count;
-  }
-}
-
 IoResult SimDisk::execute(Operation& operation) {
   if (!has_power_) return fail(Errc::storage_error, "the power is off");
-  if (operation.fault) {
-    Handle* handle = operation.file.is_open() ? &handle_of(operation.file) : nullptr;
-    if (operation.call == Call::sync_data) image_.forget_pending(*handle->node, random_);
-    if (operation.call == Call::write || operation.call == Call::synced_write) {
-      write_some(operation, 2);
-    }
-    if (operation.call == Call::close) handle->node = nullptr;
-    return fail(*operation.fault, std::string(call_name(operation.call)) + " " +
-                                      name_of(operation) + ": injected fault");
-  }
+  if (operation.fault) return execute_fault(operation);
   switch (operation.call) {
     case Call::open: return execute_open(operation);
     case Call::close: {
@@ -337,7 +309,7 @@ IoResult SimDisk::execute(Operation& operation) {
 IoResult SimDisk::execute_open(const Operation& operation) {
   SimNodePtr node = image_.find(operation.path);
   if (operation.mode == OpenMode::create) {
-    if (image_.used_bytes() + 4096 > capacity_bytes_) {
+    if (capacity_bytes_ != boundless && image_.used_bytes() + 4096 > capacity_bytes_) {
       return fail(Errc::storage_full, "no space for " + operation.path);
     }
     auto created = image_.create(operation.path, SimNode::Kind::file);
@@ -366,27 +338,55 @@ IoResult SimDisk::execute_read(const Operation& operation) {
       return fail(Errc::storage_error, "read " + name_of(operation) + ": unreadable sector");
     }
   }
+  bytes_read_ += end - begin;
   if (end > begin) std::memcpy(operation.into.data(), node->live.data() + begin, end - begin);
   return static_cast<std::size_t>(end - begin);
 }
 
 IoResult SimDisk::execute_write(const Operation& operation) {
   const SimNodePtr& node = handle_of(operation.file).node;
-  const auto bytes = joined(operation.slices);
-  const std::uint64_t end = operation.at + bytes.size();
+  const std::uint64_t end = operation.at + operation.length;
   if (!has_room(*node, end)) {
     write_some(operation, 2);
     return fail(Errc::storage_full, "no space for " + name_of(operation));
   }
-  if (operation.call == Call::synced_write) {
-    image_.write_through(*node, operation.at, bytes);
+  if (operation.effect != Effect::error) {
+    lie(operation);
+    return static_cast<std::size_t>(operation.length);
+  }
+  const bool is_short = short_writes_ != 0 && random_.chance(1, short_writes_);
+  if (is_short) {
+    write_in_pieces(operation);
+  } else if (operation.call == Call::synced_write) {
+    image_.write_through(*node, operation.at, bytes_of(operation));
   } else {
-    image_.write(*node, operation.at, bytes);
+    image_.write(*node, operation.at, bytes_of(operation));
   }
   std::erase_if(bad_ranges_, [&](const BadRange& bad) {
     return bad.node == node && operation.at <= bad.begin && bad.end <= end;
   });
-  return bytes.size();
+  return static_cast<std::size_t>(operation.length);
+}
+
+// The system takes what it likes of each call, and the arithmetic of the real disks goes on from
+// there; what that arithmetic calls complete is what gets synced.
+void SimDisk::write_in_pieces(const Operation& operation) {
+  const Handle& handle = handle_of(operation.file);
+  WriteProgress progress;
+  progress.start(Position{operation.at}, operation.slices, handle.access == Access::direct);
+  for (int calls = 0; !progress.is_complete(); ++calls) {
+    std::vector<std::byte> offered;
+    for (const iovec& piece : progress.remaining()) {
+      const auto* data = static_cast<const std::byte*>(piece.iov_base);
+      offered.insert(offered.end(), data, data + piece.iov_len);
+    }
+    const bool whole = calls >= 8 || random_.chance(1, 2);
+    const std::size_t taken = whole ? offered.size() : 1 + random_.below(offered.size());
+    if (taken < offered.size()) ++short_writes_taken_;
+    image_.write(*handle.node, progress.position(), ByteView(offered).first(taken));
+    progress.advance(taken);
+  }
+  if (operation.call == Call::synced_write) image_.sync(*handle.node);
 }
 
 IoResult SimDisk::execute_name(const Operation& operation) {
@@ -394,7 +394,7 @@ IoResult SimDisk::execute_name(const Operation& operation) {
   switch (operation.call) {
     case Call::make_directory: {
       if (image_.find(operation.path) != nullptr) return fail(Errc::already_exists, operation.path);
-      if (image_.used_bytes() + 4096 > capacity_bytes_) {
+      if (capacity_bytes_ != boundless && image_.used_bytes() + 4096 > capacity_bytes_) {
         return fail(Errc::storage_full, "no space for " + operation.path);
       }
       auto made = image_.create(operation.path, SimNode::Kind::directory);
@@ -442,183 +442,6 @@ IoResult SimDisk::execute_list(const Operation& operation) {
 Result<Disk::Space> SimDisk::space() {
   const std::uint64_t used = image_.used_bytes();
   return Space{used < capacity_bytes_ ? capacity_bytes_ - used : 0, capacity_bytes_};
-}
-
-// -- power
-// ------------------------------------------------------------------------------------------------------------
-
-// The part of an operation in flight that may have happened.
-void SimDisk::half_execute(const Operation& operation) {
-  if (operation.fault) return;
-  switch (operation.call) {
-    case Call::write:
-    case Call::synced_write: return write_some(operation, 4);
-    case Call::set_length:
-    case Call::preallocate:
-    case Call::make_directory:
-    case Call::remove_directory:
-    case Call::remove:
-    case Call::rename: {
-      Operation copy = operation;
-      (void)execute(copy);
-      return;
-    }
-    case Call::open:
-      if (operation.mode == OpenMode::create)
-        (void)image_.create(operation.path, SimNode::Kind::file);
-      return;
-    case Call::close:
-    case Call::read:
-    case Call::sync_data:
-    case Call::file_size:
-    case Call::sync_directory:
-    case Call::list: return;
-  }
-}
-
-void SimDisk::crash(const CrashPolicy& policy) {
-  CHECK(has_power_, "the power is off already");
-  // The machine of a killed program carries out what it was given, or has not begun with it.
-  const auto happens = [&] {
-    return policy.keep != CrashPolicy::Keep::kill || random_.chance(1, 2);
-  };
-  for (const auto& operation : reaping_) {
-    if (happens()) half_execute(operation);
-  }
-  for (const auto& operation : operations_) {
-    if (happens()) half_execute(operation);
-  }
-  image_.crash(policy, random_);
-  has_power_ = false;
-  crash_at_ = 0;
-}
-
-void SimDisk::crash_at(std::uint64_t operation, CrashPolicy policy) {
-  CHECK(operation > 0, "the next operation is number 1");
-  crash_at_ = started_ + operation;
-  crash_policy_ = policy;
-}
-
-void SimDisk::power_on() {
-  CHECK(!has_power_, "the power is on");
-  CHECK(operations_.empty(), "the dead program still waits for I/O");
-  handles_.clear();
-  held_.clear();
-  has_power_ = true;
-}
-
-std::size_t SimDisk::open_files() const {
-  return static_cast<std::size_t>(std::count_if(handles_.begin(), handles_.end(),
-                                                [](const Handle& h) { return h.node != nullptr; }));
-}
-
-std::string SimDisk::trace() const {
-  std::string out;
-  for (const auto& line : trace_) out += line + "\n";
-  return out;
-}
-
-// -- the medium
-// -------------------------------------------------------------------------------------------------------
-
-std::vector<std::string> SimDisk::names(std::string_view directory) const {
-  std::vector<std::string> out;
-  const auto node = image_.find(directory);
-  if (node == nullptr) return out;
-  for (const auto& [name, child] : node->names) out.push_back(name);
-  return out;
-}
-
-std::vector<std::byte> SimDisk::read_file(std::string_view path) const {
-  const auto node = image_.find(path);
-  CHECK(node != nullptr && node->kind == SimNode::Kind::file, "no such file: " + std::string(path));
-  return node->live;
-}
-
-void SimDisk::make_path(std::string_view directory) {
-  for (std::size_t at = 0; at < directory.size();) {
-    const auto slash = std::min(directory.find('/', at), directory.size());
-    const auto prefix = directory.substr(0, slash);
-    if (image_.find(prefix) == nullptr) {
-      (void)image_.create(prefix, SimNode::Kind::directory);
-      image_.settle();
-    }
-    at = slash + 1;
-  }
-}
-
-void SimDisk::write_file(std::string_view path, ByteView bytes) {
-  if (const auto slash = path.rfind('/'); slash != std::string_view::npos)
-    make_path(path.substr(0, slash));
-  auto node = image_.find(path);
-  if (node == nullptr) node = *image_.create(path, SimNode::Kind::file);
-  node->live.assign(bytes.begin(), bytes.end());
-  image_.settle();
-}
-
-SimDisk::Files SimDisk::files() const {
-  Files out;
-  const std::function<void(const SimNode&, const std::string&)> visit =
-      [&](const SimNode& node, const std::string& prefix) {
-        for (const auto& [name, child] : node.names) {
-          if (child->kind == SimNode::Kind::file) out[prefix + name] = child->live;
-          if (child->kind == SimNode::Kind::directory) visit(*child, prefix + name + "/");
-        }
-      };
-  visit(*image_.root(), "");
-  return out;
-}
-
-void SimDisk::restore(const Files& files) {
-  CHECK(open_files() == 0, "files are restored between two runs of a program");
-  for (const auto& [path, bytes] : this->files()) (void)image_.remove(path, SimNode::Kind::file);
-  for (const auto& [path, bytes] : files) {
-    if (const auto slash = path.rfind('/'); slash != std::string::npos) {
-      make_path(std::string_view(path).substr(0, slash));
-    }
-    auto node = image_.create(path, SimNode::Kind::file);
-    CHECK(node.has_value(), "the name is free");
-    (*node)->live = bytes;
-  }
-  image_.settle();
-}
-
-void SimDisk::make_special(std::string_view path) {
-  auto made = image_.create(path, SimNode::Kind::other);
-  CHECK(made.has_value(), "the name is free");
-  image_.settle();
-}
-
-void SimDisk::remove_file(std::string_view path) {
-  auto removed = image_.remove(path, SimNode::Kind::file);
-  CHECK(removed.has_value(), "no such file: " + std::string(path));
-  image_.settle();
-}
-
-void SimDisk::rename_file(std::string_view from, std::string_view to) {
-  auto renamed = image_.rename(from, to);
-  CHECK(renamed.has_value(), "the file is there and the new name can be taken");
-  image_.settle();
-}
-
-void SimDisk::corrupt(std::string_view path, std::uint64_t position, std::uint8_t bits) {
-  const auto node = image_.find(path);
-  CHECK(node != nullptr && position < node->live.size(), "the byte is there");
-  node->live[position] ^= static_cast<std::byte>(bits);
-  image_.settle();
-}
-
-void SimDisk::cut_file(std::string_view path, std::uint64_t bytes) {
-  const auto node = image_.find(path);
-  CHECK(node != nullptr && bytes <= node->live.size(), "the file is longer than that");
-  node->live.resize(bytes);
-  image_.settle();
-}
-
-void SimDisk::make_unreadable(std::string_view path, std::uint64_t begin, std::uint64_t end) {
-  const auto node = image_.find(path);
-  CHECK(node != nullptr, "no such file: " + std::string(path));
-  bad_ranges_.push_back({node, begin, end});
 }
 
 }  // namespace millrace::sim

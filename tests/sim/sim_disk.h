@@ -6,6 +6,9 @@
 // there or not, as CrashPolicy says (sim_image.h). From then on every call fails, so that the
 // owners of operations can wind up; power_on starts the machine again with what is left.
 //
+// The sources by noun: sim_disk.cc has the calls, sim_disk_power.cc what goes wrong and the loss of
+// power, sim_disk_medium.cc what a test does to the medium behind the program's back.
+//
 // A broken rule of the seam (misaligned direct I/O, one file opened with both accesses, a closed id
 // used again) is a broken invariant and stops the test.
 #pragma once
@@ -75,23 +78,36 @@ class SimDisk final : public Disk {
   void release(Call call) { held_.erase(call); }
 
   // -- faults
+  enum class Effect {
+    error,        // the call fails
+    lost,         // a write that the device reports and never made
+    misdirected,  // a write that lands on another block of the same file
+  };
   struct Fault {
     Call call = Call::write;
     Errc error = Errc::storage_error;
     std::uint64_t nth = 1;  // counted from now
     bool for_ever = false;  // or that one call
     std::string path;       // only paths that contain this
+    Effect effect = Effect::error;
   };
-  // A failed sync forgets what it should have written, and the next one lies. A failed write has
-  // written any of its sectors.
+  // A failed sync forgets what it should have written, and the next one lies; what was written
+  // around the cache is then read as the medium has it. A failed write has written any of its
+  // sectors.
   void inject(Fault fault) { faults_.push_back({std::move(fault), 0}); }
-  void lift_faults() {
-    faults_.clear();
-    bad_ranges_.clear();
-  }
+  void lift_faults();
   std::uint64_t faults_hit() const { return faults_hit_; }
+  // The same by call and error; a lost or misdirected write counts under Errc::ok.
+  using FaultCounts = std::map<std::pair<Call, Errc>, std::uint64_t>;
+  const FaultCounts& fault_counts() const { return fault_counts_; }
+  // A lost or misdirected write has touched this file.
+  const std::set<std::string>& lied_about() const { return lied_about_; }
+  // The system takes only a part of one write in `denominator`, again and again (0: never).
+  void set_short_writes(std::uint64_t denominator) { short_writes_ = denominator; }
+  std::uint64_t short_writes() const { return short_writes_taken_; }
   // Bytes that the whole disk can hold; more is storage_full.
   void set_capacity(std::uint64_t bytes) { capacity_bytes_ = bytes; }
+  static constexpr std::uint64_t boundless = std::uint64_t{1} << 40;
   std::uint64_t used_bytes() const { return image_.used_bytes(); }
   // Reads that touch [begin, end) of this file fail until lift_faults or until a write covers it.
   void make_unreadable(std::string_view path, std::uint64_t begin, std::uint64_t end);
@@ -104,14 +120,29 @@ class SimDisk final : public Disk {
   bool has_power() const { return has_power_; }
   void power_on();
   std::uint64_t pending_items() const { return image_.pending_items(); }
+  std::uint64_t pending_names() const { return image_.pending_names(); }
   std::uint64_t started() const { return started_; }
   std::uint64_t started(Call call) const { return started_of_[static_cast<std::size_t>(call)]; }
+  std::uint64_t bytes_read() const { return bytes_read_; }
   std::size_t open_files() const;
+  // What is in flight: a loss of power now would tear it.
+  struct Flying {
+    Call call;
+    std::string path, to;
+  };
+  std::vector<Flying> flying() const;
   // The newest operations as text, for a failed test.
   std::string trace() const;
 
   // -- the medium, for tests: what is written here is durable at once, with all else that is there.
   bool exists(std::string_view path) const { return image_.find(path) != nullptr; }
+  // What a loss of power cannot take: null unless every name on the way to the file is durable.
+  const std::vector<std::byte>* durable_file(std::string_view path) const;
+  // What a program would read; null when it is not a file.
+  const std::vector<std::byte>* live_file(std::string_view path) const;
+  // The greatest name in `directory` that ends with `suffix` and is at most `name`; empty: none.
+  std::string floor_name(std::string_view directory, std::string_view name,
+                         std::string_view suffix) const;
   std::vector<std::string> names(std::string_view directory) const;
   std::vector<std::byte> read_file(std::string_view path) const;
   void write_file(std::string_view path, ByteView bytes);  // makes its directories
@@ -141,6 +172,14 @@ class SimDisk final : public Disk {
     std::vector<DirectoryEntry>* out = nullptr;
     std::uint64_t ready_at = 0;
     std::optional<Errc> fault;
+    Effect effect = Effect::error;
+  };
+  struct TraceLine {
+    std::uint64_t number;
+    Call call;
+    std::string path, to;
+    std::uint64_t at, length;
+    std::string note;
   };
   struct Handle {
     SimNodePtr node;  // null: closed
@@ -160,11 +199,15 @@ class SimDisk final : public Disk {
   void start(Operation operation);
   void start_path(Call call, Completion& done, std::string_view path);
   void check_direct(const Handle& handle, const Operation& operation) const;
-  std::optional<Errc> drawn_fault(const Operation& operation);
+  void draw_fault(Operation& operation);
   IoResult execute(Operation& operation);
   IoResult execute_open(const Operation& operation);
   IoResult execute_read(const Operation& operation);
+  IoResult execute_fault(const Operation& operation);
   IoResult execute_write(const Operation& operation);
+  void write_in_pieces(const Operation& operation);
+  void lie(const Operation& operation);
+  static std::vector<std::byte> bytes_of(const Operation& operation);
   IoResult execute_name(const Operation& operation);
   IoResult execute_list(const Operation& operation);
   void half_execute(const Operation& operation);
@@ -183,14 +226,18 @@ class SimDisk final : public Disk {
   std::set<Call> held_;
   std::uint64_t latency_reaps_ = 0;
   std::uint64_t reaps_ = 0;
-  std::uint64_t capacity_bytes_ = std::uint64_t{1} << 40;
+  std::uint64_t capacity_bytes_ = boundless;
   std::uint64_t started_ = 0;
   std::array<std::uint64_t, call_kinds> started_of_{};
   std::uint64_t faults_hit_ = 0;
   std::uint64_t crash_at_ = 0;
   CrashPolicy crash_policy_;
   bool has_power_ = true;
-  std::deque<std::string> trace_;
+  FaultCounts fault_counts_;
+  std::set<std::string> lied_about_;
+  std::uint64_t short_writes_ = 0, short_writes_taken_ = 0;
+  std::uint64_t bytes_read_ = 0;
+  std::deque<TraceLine> trace_;
 };
 
 }  // namespace millrace::sim

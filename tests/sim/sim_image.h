@@ -102,6 +102,7 @@ class SimImage {
 
   // -- power
   std::uint64_t pending_items() const;
+  std::uint64_t pending_names() const { return entries_.size(); }
   void crash(const CrashPolicy& policy, Random& random);
 
   // Bytes of all files that have a name, in blocks of 4,096, and one block for each directory.

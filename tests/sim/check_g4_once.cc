@@ -1,0 +1,42 @@
+#include "tests/sim/checks.h"
+
+#include <fmt/core.h>
+
+namespace millrace::sim {
+
+void check_g4_once(Oracle& oracle, const SentBatch& batch, std::uint64_t base,
+                   std::string_view who) {
+  const PartitionRecord& part = oracle.topics[batch.topic].parts[batch.partition];
+  if (part.was_lied_to) return;
+  if (!batch.base || *batch.base == base) return;
+  oracle.fail("G4", fmt::format("{}: {} says that batch {} (session {} epoch {} sequence {}) is at "
+                                "offset {}, and it is at {} already",
+                                place_text(oracle, batch.topic, batch.partition), who, batch.tag,
+                                batch.producer_id, batch.epoch, batch.sequence, base, *batch.base));
+}
+
+// A session that the broker acked is known, and so are its newest batches. `batch` was sent by the
+// session's owner, whose sequences are right.
+void check_g4_answer(Oracle& oracle, const RequestRecord& request, const SentBatch& batch,
+                     const Error& error) {
+  if (request.expect != Expect::any || batch.producer_id == 0) return;
+  const PartitionRecord& part = oracle.topics[batch.topic].parts[batch.partition];
+  if (part.was_lied_to || part.lost_checkpoint || part.is_rotten) return;
+  const auto found = part.sessions.find(batch.producer_id);
+  if (found == part.sessions.end() || !found->second.has_ack) return;
+  const SessionRecord& session = found->second;
+  const bool is_current = session.epoch == batch.epoch && session.epoch_sent == batch.epoch;
+  if (!is_current) return;
+  const bool is_next_or_known = batch.sequence <= session.acked_end;
+  const bool forgotten =
+      error.code == Errc::unknown_producer ||
+      (is_next_or_known && (error.code == Errc::out_of_order || error.code == Errc::fenced ||
+                            error.code == Errc::sequence_conflict));
+  if (!forgotten) return;
+  oracle.fail("G4", fmt::format("{}: session {} epoch {} is acked up to sequence {}, and its batch "
+                                "with sequence {} is refused: {}",
+                                place_text(oracle, batch.topic, batch.partition), batch.producer_id,
+                                batch.epoch, session.acked_end, batch.sequence, error.to_string()));
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,42 @@
+#include "broker/meta/topic_paths.h"
+#include "storage/log_files.h"
+#include "tests/sim/checks.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace millrace::sim {
+
+// Every byte of it, the header of its segment and every name on the way lie on the medium now.
+void check_g6_is_durable(Oracle& oracle, const SimDisk& disk, const Delivery& delivery) {
+  const PartitionRecord& part = oracle.topics[delivery.topic].parts[delivery.partition];
+  if (part.was_lied_to) return;
+  const BatchHeader& header = delivery.batch.header();
+  const auto directory =
+      partition_path(topic_path(oracle.topics[delivery.topic].id), delivery.partition);
+  const auto name = disk.floor_name(directory, segment_file_name(header.base_offset), ".segment");
+  // Retention may take a file while its bytes are on their way to a reader.
+  if (name.empty()) return;
+  const auto path = join_path(directory, name);
+  const auto* live = disk.live_file(path);
+  if (live == nullptr || live->size() < header.position + header.batch_bytes()) return;
+  const auto* file = disk.durable_file(path);
+  const auto holds = [&](std::uint64_t at, ByteView bytes) {
+    return at + bytes.size() <= file->size() &&
+           std::equal(bytes.begin(), bytes.end(), file->begin() + static_cast<std::ptrdiff_t>(at));
+  };
+  // Bytes that changed under a reader's eyes were durable when they were read.
+  if (part.is_rotten && file != nullptr) return;
+  const bool durable = file != nullptr && holds(0, ByteView(*live).first(4096)) &&
+                       holds(header.position, delivery.batch.bytes());
+  if (durable) return;
+  oracle.fail("G6",
+              fmt::format("{}: {} gave batch {} at offset {}, which a loss of power now would "
+                          "take ({} at position {}{})",
+                          place_text(oracle, delivery.topic, delivery.partition), delivery.who,
+                          Oracle::tag_of(header), header.base_offset.value, path, header.position,
+                          file == nullptr ? ", whose name is not durable" : ""));
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,46 @@
+#include "tests/sim/checks.h"
+
+#include <fmt/core.h>
+
+namespace millrace::sim {
+
+// What breaks the rules is refused, and a copy of what is known changes nothing.
+void check_g8_answer(Oracle& oracle, const RequestRecord& request, const ReplyBody& body) {
+  if (request.expect == Expect::any) return;
+  if (std::holds_alternative<Error>(body)) return;
+  const auto* produced = std::get_if<ProducedReply>(&body);
+  if (request.kind == RequestKind::produce) {
+    const PartitionRecord& part = oracle.part(request);
+    if (part.was_lied_to || part.lost_checkpoint) return;
+  }
+  if (request.expect == Expect::duplicate && produced != nullptr && produced->duplicate) return;
+  oracle.fail("G8", fmt::format("a request of client {} that breaks the rules was carried out "
+                                "(kind {}, batch {})",
+                                request.client.value, static_cast<int>(request.kind), request.tag));
+}
+
+// Only a trim that was asked for and the rules of retention move the start.
+void check_g8_start(Oracle& oracle, TopicIndex topic, PartitionIndex partition,
+                    std::uint64_t start) {
+  const TopicRecord& record = oracle.topics[topic];
+  const PartitionRecord& part = record.parts[partition];
+  const bool retains = record.log.retention_bytes != 0 || record.log.retention_age.ns != 0;
+  if (retains || start <= part.trim_asked || part.is_rotten || part.was_lied_to) return;
+  oracle.fail("G8", fmt::format("{}: the start is {}, and nobody asked for more than {}",
+                                place_text(oracle, topic, partition), start, part.trim_asked));
+}
+
+void check_g8_all_answered(Oracle& oracle, Duration patience) {
+  for (const auto& [id, request] : oracle.requests) {
+    const bool waits = request.kind != RequestKind::subscribe &&
+                       !(request.kind == RequestKind::produce && request.ack == Ack::none) &&
+                       request.kind != RequestKind::credit;
+    if (!waits || request.is_abandoned || oracle.now - request.sent < patience) continue;
+    return oracle.fail("G8", fmt::format("request {} of client {} (kind {}) has had no answer for "
+                                         "{} s and nothing is wrong",
+                                         id, request.client.value, static_cast<int>(request.kind),
+                                         (oracle.now - request.sent).ns / 1'000'000'000));
+  }
+}
+
+}  // namespace millrace::sim
