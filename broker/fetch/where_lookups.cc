@@ -55,6 +55,8 @@ void WhereLookups::find_time(Partition& partition, WallTime time, Done done) {
 
 void WhereLookups::end(std::uint64_t id, Result<Offset> result) {
   auto node = lookups_.extract(id);
+  // Its partition went before its read, which lives until tidy, came to its end.
+  if (node.empty()) return;
   // The read is inside of its own callback: it lives until tidy.
   dead_.push_back(std::move(node.mapped().read));
   node.mapped().done(std::move(result));
