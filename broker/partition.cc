@@ -51,7 +51,6 @@ void Partition::set_fault(Error fault) {
 void Partition::close(const Error& error, Done done) {
   CHECK(life_ != Life::opening && life_ != Life::closing, "one thing at a time");
   unlink();
-  acks_.fail_all(error);
   if (life_ == Life::fresh || life_ == Life::closed) return done({});
   close_done_ = std::move(done);
   const bool wait = trimming_;
@@ -60,9 +59,12 @@ void Partition::close(const Error& error, Done done) {
   if (!wait) start_close();
 }
 
+// The log makes durable what it was given before it closes, and readers may hear of it: only what
+// waits after that was surely not stored.
 void Partition::start_close() {
   log_.close([this](Result<void> result) {
     life_ = Life::closed;
+    acks_.fail_all(fault_);
     auto done = std::exchange(close_done_, nullptr);
     done(std::move(result));
   });

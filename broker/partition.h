@@ -41,8 +41,8 @@ class Partition final : public LogListener, public FlushList::Member {
   void open(Done done);
   // Instead of open: the log is not there to be opened.
   void set_fault(Error fault);
-  // Fails what waits for an ack with `error`, then closes the log after what is in flight. At once
-  // for a log that was never opened. Whoever reads must have been sent away before.
+  // Closes the log after what is in flight, then fails with `error` what still waits for an ack. At
+  // once for a log that was never opened. Whoever reads must have been sent away before.
   void close(const Error& error, Done done);
 
   // Neither opened nor known to have a fault.

@@ -12,7 +12,8 @@ class Observer {
  public:
   Observer(Oracle& oracle, const SimDisk& disk) : oracle_(oracle), disk_(disk) {}
 
-  void on_reply(ClientHandle client, std::uint64_t id, const ReplyBody& body);
+  // `late`: it waited for its client, so others may have heard newer words before.
+  void on_reply(ClientHandle client, std::uint64_t id, const ReplyBody& body, bool late);
   void on_published(std::string_view topic, PartitionIndex partition, ByteView bytes);
   // A refusal of a produce request that says for certain that nothing was stored.
   static bool is_certain(Errc code);
@@ -39,6 +40,7 @@ class Observer {
   Oracle& oracle_;
   const SimDisk& disk_;
   FullRead* reading_ = nullptr;
+  bool late_ = false;
 };
 
 }  // namespace millrace::sim

@@ -16,8 +16,11 @@ constexpr std::size_t slab_idle_bytes = 8 * MiB;
 SendResult SimPorts::send(ClientHandle client, Reply& reply) {
   if (is_deaf || !disk_.has_power()) return SendResult::sent;
   if (gone.contains(client)) return SendResult::gone;
-  if (busy.contains(client)) return SendResult::busy;
-  observer_.on_reply(client, reply.id, reply.body);
+  if (busy.contains(client)) {
+    late.insert(client);
+    return SendResult::busy;
+  }
+  observer_.on_reply(client, reply.id, reply.body, late.contains(client));
   // The bytes were looked at; the client needs the numbers alone.
   if (auto* fetched = std::get_if<FetchedReply>(&reply.body)) fetched->data.clear();
   if (auto* pushed = std::get_if<PushedReply>(&reply.body)) pushed->data.clear();
@@ -56,6 +59,7 @@ Result<void> SimProcess::start() {
   running_ = std::make_unique<Running>(*this);
   ports_.is_deaf = false;
   ports_.inbox.clear();
+  ports_.late.clear();
   auto result = std::make_shared<std::optional<Result<void>>>();
   running_->shard.start([result](Result<void> r) { *result = std::move(r); });
   if (!run_until([&] { return result->has_value(); }, seconds(600))) {

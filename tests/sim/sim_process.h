@@ -30,6 +30,8 @@ class SimPorts final : public ClientPort, public LivePort {
   };
   std::deque<Heard> inbox;
   std::set<ClientHandle> gone, busy;
+  // Clients whose answers waited in this life of the process, and are not news when they come.
+  std::set<ClientHandle> late;
   bool is_deaf = false;  // the process is being wound up
 
  private:

@@ -47,7 +47,9 @@ void SimProducer::act() {
 }
 
 void SimProducer::finish() {
-  if (!window_.empty() && has_target()) send_waiting();
+  const bool is_gone = topic_ && oracle().topics[*topic_].state != TopicRecord::State::standing;
+  if (is_gone) window_.clear();
+  if (!window_.empty()) send_waiting();
 }
 
 void SimProducer::add_batch() {

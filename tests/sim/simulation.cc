@@ -212,6 +212,9 @@ void Simulation::die(const CrashPolicy& policy) {
   hear(workload_.chance(1, 2) ? SIZE_MAX : 0);
   for (auto& client : clients_) client->on_disconnect();
   oracle.requests.clear();
+  for (auto& topic : oracle.topics) {
+    if (topic.state == TopicRecord::State::creating) topic.state = TopicRecord::State::maybe;
+  }
   if (!process_.wind_up()) {
     oracle.fail("G9", "a process without power never came to an end");
     return;
