@@ -62,7 +62,14 @@ void CatalogStore::step(IoResult io) {
   }
   switch (stage_) {
     case Stage::make: stage_ = Stage::sync_root; return disk_.sync_directory(io_, ".");
-    case Stage::sync_root: stage_ = Stage::list; return disk_.list(io_, topics_directory, entries_);
+    case Stage::sync_root:
+      // A killed process may have left names that a loss of power would take back, after events
+      // were acked in one of them or its files were removed.
+      stage_ = Stage::sync_topics;
+      return disk_.sync_directory(io_, topics_directory);
+    case Stage::sync_topics:
+      stage_ = Stage::list;
+      return disk_.list(io_, topics_directory, entries_);
     case Stage::list: return on_listed();
     case Stage::load:
     case Stage::idle: break;

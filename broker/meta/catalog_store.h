@@ -68,7 +68,7 @@ class CatalogStore {
   void next_removal();
   void on_removed(Result<void> result);
 
-  enum class Stage { idle, make, sync_root, list, load };
+  enum class Stage { idle, make, sync_root, sync_topics, list, load };
 
   Disk& disk_;
   const ClusterId cluster_id_;

@@ -1,5 +1,5 @@
-// A batch on its way to the disk was refused as not stored because its topic was being deleted; then
-// its write ended, and readers of the live feed were given it.
+// A batch on its way to the disk was refused as not stored because its topic was being deleted;
+// then its write ended, and readers of the live feed were given it.
 #include "tests/broker/shard_fixture.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,5 @@
-// A lookup by time was answered because the broker was stopping, and its read from disk ended before
-// the next turn: it was answered again, from a place that was gone, and the broker crashed.
+// A lookup by time was answered because the broker was stopping, and its read from disk ended
+// before the next turn: it was answered again, from a place that was gone, and the broker crashed.
 #include "tests/broker/shard_fixture.h"
 
 #include <catch2/catch.hpp>
