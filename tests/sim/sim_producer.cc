@@ -48,7 +48,7 @@ void SimProducer::act() {
 
 void SimProducer::finish() {
   const bool is_gone = topic_ && oracle().topics[*topic_].state != TopicRecord::State::standing;
-  if (is_gone) window_.clear();
+  if (is_gone || !topic_) window_.clear();
   if (!window_.empty()) send_waiting();
 }
 
