@@ -319,16 +319,19 @@ void Recovery::find_holes() {
                         checkpoint_->segment_base.value));
 }
 
-// For its producers' sake from where the checkpoint ends: in the segment that it names, or, when a
-// truncation has lowered it, in the one that holds its end. Without one, the last segment alone.
+// From the segment that the checkpoint names, for its producers' sake. One that names none was
+// written before there was one, or by a truncation: then from the segment that holds its end.
+// Without a checkpoint, which is a young log or two damaged slots, everything.
 void Recovery::plan_scans() {
-  auto& segments = log_.segments;
-  at_scan_ = segments.empty() ? 0 : segments.size() - 1;
-  if (checkpoint_)
-    while (at_scan_ > 0 && segments[at_scan_]->base() > checkpoint_->durable_end) --at_scan_;
-  for (std::size_t i = 0; checkpoint_ && i < segments.size(); ++i)
-    if (segments[i]->readable && segments[i]->header.segment_id == checkpoint_->segment_id)
-      at_scan_ = i;
+  const auto& segments = log_.segments;
+  at_scan_ = 0;
+  for (std::size_t i = 0; checkpoint_ && i < segments.size(); ++i) {
+    const Segment& segment = *segments[i];
+    if (segment.base() <= checkpoint_->durable_end) at_scan_ = i;
+    if (!segment.readable || segment.header.segment_id != checkpoint_->segment_id) continue;
+    at_scan_ = i;
+    break;
+  }
   next_scan();
 }
 

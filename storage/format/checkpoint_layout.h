@@ -1,6 +1,6 @@
 // The checkpoint file of a log: two slots, written in turn, each a whole state with a generation
-// and a checksum. The newest valid slot counts; without one the log is recovered by scanning its
-// last segment from the start.
+// and a checksum. The newest valid slot counts; without one the log is recovered by scanning all of
+// its segments.
 //
 //   slot 0 at 0, slot 1 at slot_bytes; a slot is padded to 4,096 bytes.
 //   0       8        12      16          20    24           32                48          52
