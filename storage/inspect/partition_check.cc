@@ -270,11 +270,20 @@ void PartitionCheck::walk(Entry& entry, std::optional<Offset> end_offset) {
         fmt::format("{} of {} entries name no batch of the segment; a broker rebuilds it",
                     index.wrong(), entry.index->entries.size()));
   if (entry.index && end_offset && entry.index->end_offset != *end_offset && walked->damage.empty())
-    inspection_.fault(
-        join_path(directory_, index_file_name(entry.base)), 0,
-        fmt::format("the index ends at offset {} and its segment at {}; a broker rebuilds it",
-                    entry.index->end_offset.value, end_offset->value));
+    note_index_end(*entry.index, join_path(directory_, index_file_name(entry.base)), *end_offset);
   entry.walked = std::move(*walked);
+}
+
+void PartitionCheck::note_index_end(const IndexFile& index, const std::string& file,
+                                    Offset segment_end) {
+  if (index.end_offset == index.base_offset)
+    return inspection_.note(file,
+                            "a partial index: the broker was restarted within this segment, and "
+                            "rebuilds it when it is wanted");
+  inspection_.fault(
+      file, 0,
+      fmt::format("the index ends at offset {} and its segment at {}; a broker rebuilds it",
+                  index.end_offset.value, segment_end.value));
 }
 
 // Events below the durable end that the checkpoint knows of were acked: they must be there.

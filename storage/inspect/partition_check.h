@@ -45,6 +45,7 @@ class PartitionCheck {
   void check_segment(std::size_t at);
   void check_end(const Entry& last);
   void walk(Entry& entry, std::optional<Offset> end_offset);
+  void note_index_end(const IndexFile& index, const std::string& file, Offset segment_end);
   SegmentReport report_of(std::size_t at) const;
 
   Inspection& inspection_;
