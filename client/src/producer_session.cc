@@ -26,6 +26,11 @@ bool can_try_again(Errc code) {
   }
 }
 
+// The codes that say themselves that the batch may be stored (millrace/producer.h, Unacked).
+bool leaves_open(Errc code) {
+  return code == Errc::timed_out || code == Errc::storage_error || code == Errc::unknown_producer;
+}
+
 BatchFate::Acked acked_of(const wire::Produced& produced, std::uint32_t event_count) {
   BatchFate::Acked acked;
   acked.ack =
@@ -198,7 +203,14 @@ void ProducerSession::start_over() {
 }
 
 void ProducerSession::fail_from(std::size_t i, ClientError error) {
-  const bool unknown = in_flight_[i].maybe_stored;
+  // What the disk failed under may be whole on it, and is found after the broker's restart.
+  const bool unknown = in_flight_[i].maybe_stored || code_of(error) == Errc::storage_error;
+  // A refusal speaks of the last copy only: one before it may have been stored.
+  if (unknown && !leaves_open(code_of(error)))
+    error = client_error(Errc::timed_out,
+                         fmt::format("an earlier try was never answered, so the result is "
+                                     "unknown; the last answer was {}",
+                                     error.to_string()));
   const bool never_sent = code_of(error) == Errc::disconnected;
   const ClientError behind =
       never_sent

@@ -146,12 +146,13 @@ bool Sender::collect(std::deque<Sent>& sent, std::string& lines) {
   return failed;
 }
 
-// client/include/millrace/producer.h, Unacked: which of the codes leave it open whether the event
-// is stored.
+// client/include/millrace/producer.h, Unacked: which of the codes leave it open whether it is
+// stored.
 Sender::Fate Sender::fate_of(const Outcome<Receipt>& outcome) {
   if (outcome) return {Kind::ok, outcome->offset, {}};
-  return {
-      outcome.error().name == "timed_out" ? Kind::unknown : Kind::fail, {}, outcome.error().name};
+  const std::string& name = outcome.error().name;
+  const bool unknown = name == "timed_out" || name == "storage_error" || name == "unknown_producer";
+  return {unknown ? Kind::unknown : Kind::fail, {}, name};
 }
 
 void Sender::keep_rate(std::int64_t begin) const {

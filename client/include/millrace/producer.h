@@ -50,7 +50,10 @@ class Delivery {
   std::uint32_t index_ = 0;
 };
 
-// Events that were not acked: surely not stored (all codes but one), or unknown (timed_out).
+// Events that were not acked: surely not stored, or unknown. Unknown are timed_out, storage_error
+// (the disk failed under the batch: it may be there after the broker's restart) and
+// unknown_producer (the broker forgot the session); with all other codes they are surely not
+// stored.
 //
 // When a batch fails, all batches of its partition that were sent behind it fail, too: as cancelled
 // (surely not stored) or, if its own fate is unknown, as timed_out. What was sent after that goes
