@@ -244,6 +244,13 @@ TEST_CASE("ST-15 an ack of a partition whose disk failed, without a restart, is 
             .valid());
 }
 
+TEST_CASE("an answer of storage_error that is heard after its broker's end is not the next one's") {
+  CHECK(judge(with(good, "send T 7 a/0 6 4",
+                   {"send T 9 a/0 0 1", "broker T down", "unknown T 9 0 1 storage_error",
+                    "send T 7 a/0 6 4"}))
+            .valid());
+}
+
 TEST_CASE("G7 delivered bytes that nobody sent are told with their offset") {
   check_only(judge(with(good, "read T follower a/0 0 7 0 6",
                         {"read T follower a/0 0 7 0 5", "bad T follower a/0 5"})),

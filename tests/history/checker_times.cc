@@ -131,8 +131,13 @@ void Checker::check_failed_partitions() {
     return history_.sends[fate(event)->send];
   };
   for (const Completion& completion : history_.completions) {
-    if (completion.why == "storage_error")
-      failures[send_of(completion, 0).partition].push_back(completion.time);
+    if (completion.why != "storage_error") continue;
+    const Send& send = send_of(completion, 0);
+    // An answer may be heard after the broker that gave it has ended: then it says nothing of the
+    // next.
+    const auto end = std::upper_bound(ends.begin(), ends.end(), send.time);
+    if (end == ends.end() || *end > completion.time)
+      failures[send.partition].push_back(completion.time);
   }
   for (std::vector<std::int64_t>& times : failures) std::sort(times.begin(), times.end());
   for (const Completion& ok : history_.completions) {

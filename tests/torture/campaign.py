@@ -243,10 +243,15 @@ class Campaign:
         self.children.run([self.load, "final", "--broker", self.broker.listen, "--live", self.broker.live, "--base", base,
                            "--journal", self.journals / f"{base}-final.journal", *self.topic_flags()], timeout=300)
 
-    def verify_files(self):
-        """`millrace log verify` of the directory of a broker that is down."""
+    def verify_files(self, index_may_be_lost=False):
+        """`millrace log verify` of the directory of a broker that is down. Index files are not synced: a loss of power may take
+        their content, and the first lookup brings it back."""
         code, output, errors = self.children.run([self.millrace, "log", "verify", self.broker.data], timeout=300, check=False)
-        if code != 0:
+        faults = [line for line in output.splitlines() if line.startswith("fault")]
+        if index_may_be_lost and code == 1:
+            faults = [line for line in faults if ".index " not in line or "a broker rebuilds it" not in line]
+            code = 1 if faults else 0
+        if code != 0 or faults:
             raise Failed(f"millrace log verify: exit code {code}\n{output}{errors}")
 
     def judge(self):

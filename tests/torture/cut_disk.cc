@@ -21,6 +21,7 @@
 
 #define FUSE_USE_VERSION 31
 #include <fuse.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -35,8 +36,8 @@ namespace millrace::torture {
 namespace {
 
 struct ArmedCut {
-  bool is_armed = false;
-  DiskCall call = DiskCall::write;
+  enum class When { never, after_writes, before_flushes, after_flushes };
+  When when = When::never;
   std::uint64_t left = 0;
   Keep keep = Keep::nothing;
 };
@@ -66,11 +67,13 @@ class CutDisk {
     }
     cache_.write(position, bytes);
     ++writes_;
-    return after(DiskCall::write) ? -EIO : static_cast<int>(bytes.size());
+    return is_time(ArmedCut::When::after_writes) ? -EIO : static_cast<int>(bytes.size());
   }
 
   int flush() {
     if (cut_) return -EIO;
+    if (is_time(ArmedCut::When::before_flushes)) return -EIO;
+    if (flush_us_ != 0) usleep(flush_us_);
     if (const int error = faults_.decide(DiskCall::flush, 0, 0, random_)) {
       // As real disks and kernels do it: what could not be flushed is gone, and the next flush
       // works.
@@ -80,7 +83,7 @@ class CutDisk {
     }
     cache_.flush();
     ++flushes_;
-    return after(DiskCall::flush) ? -EIO : 0;
+    return is_time(ArmedCut::When::after_flushes) ? -EIO : 0;
   }
 
   // Throws std::invalid_argument.
@@ -92,6 +95,10 @@ class CutDisk {
     if (words[0] == "cut" && (words.size() == 3 || words.size() == 6)) return command_cut(words);
     if (words[0] == "fault") return faults_.add(std::span(words).subspan(1));
     if (words[0] == "lift" && words.size() == 1) return faults_.lift();
+    if (words[0] == "delay" && words.size() == 2) {
+      flush_us_ = static_cast<useconds_t>(std::min(std::stoul(words[1]), 1'000'000ul));
+      return;
+    }
     throw std::invalid_argument("unknown command " + words[0]);
   }
 
@@ -111,22 +118,27 @@ class CutDisk {
     armed_.keep = parse_keep(words[1]);
     random_.seed(std::stoull(words[2]));
     if (words.size() == 3) return cut();
-    if (words[3] != "after" || (words[4] != "writes" && words[4] != "flushes"))
-      throw std::invalid_argument("cut KEEP SEED after writes|flushes N");
-    armed_.is_armed = true;
-    armed_.call = words[4] == "writes" ? DiskCall::write : DiskCall::flush;
+    const std::string when = words[3] + " " + words[4];
+    if (when == "after writes")
+      armed_.when = ArmedCut::When::after_writes;
+    else if (when == "before flushes")
+      armed_.when = ArmedCut::When::before_flushes;
+    else if (when == "after flushes")
+      armed_.when = ArmedCut::When::after_flushes;
+    else
+      throw std::invalid_argument("cut KEEP SEED after writes, before or after flushes N");
     armed_.left = std::stoull(words[5]);
   }
 
   // True: the plug was pulled just now, before the caller could be told that it went well.
-  bool after(DiskCall call) {
-    if (!armed_.is_armed || armed_.call != call || armed_.left-- > 1) return false;
+  bool is_time(ArmedCut::When when) {
+    if (armed_.when != when || armed_.left-- > 1) return false;
     cut();
     return true;
   }
 
   void cut() {
-    armed_.is_armed = false;
+    armed_.when = ArmedCut::When::never;
     if (cut_) return;
     cut_ = true;
     cut_pending_ = cache_.pending_sectors();
@@ -138,6 +150,7 @@ class CutDisk {
   ArmedCut armed_;
   std::mt19937_64 random_{1};
   bool cut_ = false;
+  useconds_t flush_us_ = 0;
   std::uint64_t writes_ = 0, flushes_ = 0, cut_pending_ = 0, cut_kept_ = 0;
   std::int64_t failed_flush_ns_ = 0;
 };

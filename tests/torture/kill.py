@@ -26,7 +26,7 @@ class Kill:
         self.broker.start()
         for topic in (KEPT, CYCLED):
             campaign.create_topic(*topic)
-        steady = Load(campaign, "steady", "--senders", 2, "--readers", *campaign.topic_flags())
+        steady = Load(campaign, "steady", "--senders", 2, "--readers", "--rate", campaign.options.rate, *campaign.topic_flags())
         hasty = Load(campaign, "hasty", "--timeout-ms", 250, "--rate", 3000, *campaign.topic_flags())
         for number in range(self.kills):
             if number % KILLS_PER_DOOMED_LOAD == 0:
@@ -51,7 +51,7 @@ class Kill:
     def renew_doomed(self):
         if self.doomed:
             self.doomed.kill()
-        self.doomed = Load(self.campaign, "doomed", "--timeout-ms", 5000, *self.campaign.topic_flags())
+        self.doomed = Load(self.campaign, "doomed", "--timeout-ms", 5000, "--rate", self.campaign.options.rate, *self.campaign.topic_flags())
 
     def end_broker(self, number):
         # Some are ended while they start; the first must live until the topics are there.

@@ -23,6 +23,9 @@ def parse():
     common.add_argument("--keep", action="store_true", help="leave the temporary folder behind")
     command = commands.add_parser("kill", parents=[common], help="SIGKILL, SIGSTOP and SIGTERM at random moments under load")
     command.add_argument("--kills", type=int, default=20)
+    command.add_argument("--rate", type=int, default=15000, help="events per second of each patient producer; 0: all it can")
+    command = commands.add_parser("power", parents=[common], help="the power cut below ext4 under load (root, FUSE, loop devices)")
+    command.add_argument("--cuts", type=int, default=5)
     return parser.parse_args()
 
 
