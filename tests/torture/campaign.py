@@ -243,18 +243,19 @@ class Campaign:
         self.children.run([self.load, "final", "--broker", self.broker.listen, "--live", self.broker.live, "--base", base,
                            "--journal", self.journals / f"{base}-final.journal", *self.topic_flags()], timeout=300)
 
-    def verify_files(self, index_may_be_lost=False):
-        """`millrace log verify` of the directory of a broker that is down. Index files are not synced: a loss of power may take
-        their content, and the first lookup brings it back."""
+    def verify_files(self, index_may_be_lost):
+        """What `millrace log verify` finds in the directory of a broker that is down. Index files are not synced: a loss of power
+        may take their content, and the first lookup brings it back."""
         code, output, errors = self.children.run([self.millrace, "log", "verify", self.broker.data], timeout=300, check=False)
         faults = [line for line in output.splitlines() if line.startswith("fault")]
         if index_may_be_lost and code == 1:
             faults = [line for line in faults if ".index " not in line or "a broker rebuilds it" not in line]
             code = 1 if faults else 0
-        if code != 0 or faults:
-            raise Failed(f"millrace log verify: exit code {code}\n{output}{errors}")
+        return f"millrace log verify: exit code {code}\n{output}{errors}" if code != 0 or faults else ""
 
-    def judge(self):
+    def judge(self, index_may_be_lost=False):
+        """The verdict on the journals and on the files, if both are good."""
+        complaint = self.verify_files(index_may_be_lost)
         flags = ["--jepsen", self.options.jepsen] if self.options.jepsen else []
         code, output, errors = self.children.run([self.history, "--json", *flags, *sorted(self.journals.glob("*.journal"))],
                                                  timeout=900, check=False)
@@ -262,7 +263,10 @@ class Campaign:
             raise Failed(f"millrace-history: {errors.strip()}")
         verdict = json.loads(output)
         if not verdict["valid"]:
-            raise Failed("a promise was broken: " + json.dumps(verdict["anomalies"]) + "\n  " + "\n  ".join(verdict["told"]))
+            raise Failed("a promise was broken: " + json.dumps(verdict["anomalies"]) + "\n  "
+                         + "\n  ".join([*verdict["told"], complaint]).rstrip())
+        if complaint:
+            raise Failed(complaint)
         if verdict["acked_found"] == 0:
             raise Failed("nothing was acked, so nothing was checked")
         return verdict

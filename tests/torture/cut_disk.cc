@@ -75,9 +75,6 @@ class CutDisk {
     if (is_time(ArmedCut::When::before_flushes)) return -EIO;
     if (flush_us_ != 0) usleep(flush_us_);
     if (const int error = faults_.decide(DiskCall::flush, 0, 0, random_)) {
-      // As real disks and kernels do it: what could not be flushed is gone, and the next flush
-      // works.
-      cache_.settle(Keep::sectors, random_);
       if (failed_flush_ns_ == 0) failed_flush_ns_ = now_ns();
       return -error;
     }

@@ -44,9 +44,7 @@ class Kill:
             load.wait_stopped()
         campaign.read_final()
         self.broker.stop()
-        campaign.verify_files()
-        verdict = campaign.judge()
-        campaign.finish(verdict, kills=self.kills, ways=self.ways)
+        campaign.finish(campaign.judge(), kills=self.kills, ways=self.ways)
 
     def renew_doomed(self):
         if self.doomed:

@@ -45,10 +45,10 @@ class Power:
             load.wait_stopped()
         campaign.read_final()
         campaign.broker.stop()
-        campaign.verify_files(index_may_be_lost=True)
+        verdict = campaign.judge(index_may_be_lost=True)
         self.mount.unmount()
         self.disk.close()
-        campaign.finish(campaign.judge(), cuts=self.cuts, sectors_pending=self.pending, sectors_kept=self.kept,
+        campaign.finish(verdict, cuts=self.cuts, sectors_pending=self.pending, sectors_kept=self.kept,
                         fsck_complaints=self.fsck_complaints)
 
     def live_and_cut(self, first):

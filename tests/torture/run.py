@@ -26,6 +26,8 @@ def parse():
     command.add_argument("--rate", type=int, default=15000, help="events per second of each patient producer; 0: all it can")
     command = commands.add_parser("power", parents=[common], help="the power cut below ext4 under load (root, FUSE, loop devices)")
     command.add_argument("--cuts", type=int, default=5)
+    command = commands.add_parser("eio", parents=[common], help="I/O errors below ext4 under load (root, FUSE, loop devices)")
+    command.add_argument("--episodes", type=int, default=10)
     return parser.parse_args()
 
 

@@ -87,24 +87,46 @@ void Watcher::note_error(ReaderJournal& lines, const Reader& reader, const Clien
 void Watcher::follow(const std::atomic<bool>& stop) {
   ReaderJournal lines(journal_, prefix_ + "follow", topic_.topic);
   while (!stop) {
+    // From the start; after an error that ended a partition from where it was.
+    std::vector<ReadFrom> wishes;
+    for (std::uint32_t partition = 0; partition < topic_.partitions; ++partition) {
+      const auto place = lines.expected().find(partition);
+      const bool is_new = place == lines.expected().end();
+      wishes.push_back({partition, is_new ? Place::from_start() : Place::at(place->second), {}});
+    }
     const std::int64_t opened = now_ns();
-    auto reader = Reader::open(topic_.client, topic_.topic, Place::from_start());
+    auto reader = Reader::open(topic_.client, topic_.topic, wishes);
     if (!reader) {
       std::this_thread::sleep_for(pause);
       continue;
     }
-    for (std::uint32_t partition = 0; partition < topic_.partitions; ++partition)
-      lines.open(opened, partition, reader->position(partition));
-    while (!stop) {
-      const auto batch = reader->next(look_again);
-      if (batch) {
-        lines.read(*batch);
-        continue;
-      }
-      note_error(lines, *reader, batch.error());
-      if (batch.error().name == "unknown_topic") return;
+    for (std::uint32_t partition = 0; partition < topic_.partitions; ++partition) {
+      const auto place = lines.expected().find(partition);
+      const std::uint64_t begin = reader->position(partition);
+      // An offset is clamped into the log: said as what it is.
+      if (place != lines.expected().end() && place->second != begin) lines.skip(partition, begin);
+      lines.open(opened, partition, begin);
     }
+    if (!follow(*reader, lines, stop)) return;
   }
+}
+
+// True: it can be opened again.
+bool Watcher::follow(Reader& reader, ReaderJournal& lines, const std::atomic<bool>& stop) {
+  while (!stop) {
+    const auto batch = reader.next(look_again);
+    if (batch) {
+      lines.read(*batch);
+      continue;
+    }
+    const std::string& name = batch.error().name;
+    note_error(lines, reader, batch.error());
+    if (name == "unknown_topic") return false;
+    if (name == "offset_out_of_range" || name == "corrupt" || name == "timed_out") continue;
+    std::this_thread::sleep_for(pause);
+    return true;
+  }
+  return false;
 }
 
 void Watcher::live(const std::atomic<bool>& stop) {

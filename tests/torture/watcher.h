@@ -63,6 +63,7 @@ class Watcher {
   void read_all(std::chrono::seconds patience);
 
  private:
+  bool follow(Reader& reader, ReaderJournal& lines, const std::atomic<bool>& stop);
   bool sample_once(std::uint64_t begin_chance, std::uint64_t count, std::uint32_t partition);
   bool read_all_once(const std::string& reader, std::int64_t deadline);
   std::optional<OffsetBounds> bounds(std::uint32_t partition);
