@@ -28,6 +28,8 @@ def parse():
     command.add_argument("--cuts", type=int, default=5)
     command = commands.add_parser("eio", parents=[common], help="I/O errors below ext4 under load (root, FUSE, loop devices)")
     command.add_argument("--episodes", type=int, default=10)
+    command = commands.add_parser("full", parents=[common], help="a small disk filled and freed in cycles (root, loop devices)")
+    command.add_argument("--cycles", type=int, default=5)
     return parser.parse_args()
 
 
