@@ -30,6 +30,8 @@ def parse():
     command.add_argument("--episodes", type=int, default=10)
     command = commands.add_parser("full", parents=[common], help="a small disk filled and freed in cycles (root, loop devices)")
     command.add_argument("--cycles", type=int, default=5)
+    command = commands.add_parser("restart", parents=[common], help="the time of a start by the size of the log")
+    command.add_argument("--gb", default="1,10", help="sizes of the log, separated by commas (default: 1,10)")
     return parser.parse_args()
 
 
