@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -129,6 +130,20 @@ bool Watcher::follow(Reader& reader, ReaderJournal& lines, const std::atomic<boo
   return false;
 }
 
+// The loss at the place where this batch's partition stands, if it lies before the batch.
+bool Watcher::take_loss(ReaderJournal& lines, const EventBatch& batch, std::vector<LiveGap>& lost) {
+  const auto expected = lines.expected().find(batch.partition);
+  if (expected == lines.expected().end()) return false;
+  const auto loss = std::find_if(lost.begin(), lost.end(), [&](const LiveGap& gap) {
+    return gap.partition == batch.partition && gap.begin == expected->second &&
+           gap.end <= batch.events.front().offset;
+  });
+  if (loss == lost.end()) return false;
+  lines.skip(loss->partition, loss->end);
+  lost.erase(loss);
+  return true;
+}
+
 void Watcher::live(const std::atomic<bool>& stop) {
   ReaderJournal lines(journal_, prefix_ + "live", topic_.topic);
   std::optional<LiveReader> reader;
@@ -151,14 +166,9 @@ void Watcher::live(const std::atomic<bool>& stop) {
       continue;
     }
     if (batch->events.empty()) continue;
-    std::erase_if(lost, [&](const LiveGap& gap) {
-      const auto expected = lines.expected().find(gap.partition);
-      if (gap.partition != batch->partition || gap.end != batch->events.front().offset)
-        return false;
-      if (expected == lines.expected().end() || expected->second != gap.begin) return false;
-      lines.skip(gap.partition, gap.end);
-      return true;
-    });
+    // In the order of their offsets: one that ends where the next begins is one loss told in two.
+    while (take_loss(lines, *batch, lost)) {
+    }
     lines.read(*batch);
   }
 }

@@ -15,7 +15,9 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace millrace::torture {
 
@@ -64,6 +66,7 @@ class Watcher {
 
  private:
   bool follow(Reader& reader, ReaderJournal& lines, const std::atomic<bool>& stop);
+  static bool take_loss(ReaderJournal& lines, const EventBatch& batch, std::vector<LiveGap>& lost);
   bool sample_once(std::uint64_t begin_chance, std::uint64_t count, std::uint32_t partition);
   bool read_all_once(const std::string& reader, std::int64_t deadline);
   std::optional<OffsetBounds> bounds(std::uint32_t partition);
