@@ -176,7 +176,7 @@ void ProducerSession::on_pause_over() {
     const std::string last =
         oldest.refusal ? "; the last answer was " + oldest.refusal->to_string() : "";
     // Each copy that went out was refused: the last refusal is the result. Else it is unknown.
-    if (oldest.refusal && !oldest.maybe_stored) {
+    if (oldest.refusal && !oldest.maybe_stored && oldest.request_id == 0) {
       fail_from(0, *oldest.refusal);
     } else {
       fail_from(0, client_error(Errc::timed_out,
@@ -203,8 +203,11 @@ void ProducerSession::start_over() {
 }
 
 void ProducerSession::fail_from(std::size_t i, ClientError error) {
-  // What the disk failed under may be whole on it, and is found after the broker's restart.
-  const bool unknown = in_flight_[i].maybe_stored || code_of(error) == Errc::storage_error;
+  // A copy that is on its way may be stored. What the disk failed under may be whole on it, and is
+  // found after the broker's restart.
+  const SentBatch& cause = in_flight_[i];
+  const bool unknown =
+      cause.maybe_stored || cause.request_id != 0 || code_of(error) == Errc::storage_error;
   // A refusal speaks of the last copy only: one before it may have been stored.
   if (unknown && !leaves_open(code_of(error)))
     error = client_error(Errc::timed_out,

@@ -2,6 +2,7 @@
 // first copy was never answered and whose second was refused. The producer called both surely not
 // stored, and what was sent behind the first, too. Found by pulling the plug below a real file
 // system.
+#include "client/src/connection.h"
 #include "millrace/producer.h"
 #include "tests/support/fake_broker.h"
 
@@ -20,7 +21,7 @@ using test::FakeRequest;
 
 namespace {
 
-Producer producer_of(const FakeBroker& broker, std::chrono::milliseconds timeout = 20s) {
+Client connect(const FakeBroker& broker, std::chrono::milliseconds timeout = 20s) {
   ClientOptions options;
   options.endpoint = broker.endpoint();
   options.timeout = timeout;
@@ -28,9 +29,13 @@ Producer producer_of(const FakeBroker& broker, std::chrono::milliseconds timeout
   options.reconnect_max = 50ms;
   auto client = Client::connect(options);
   REQUIRE(client.has_value());
+  return *client;
+}
+
+Producer producer_of(const Client& client) {
   ProducerOptions producer_options;
   producer_options.batch_bytes = 1024;
-  auto producer = Producer::open(*client, "orders", producer_options);
+  auto producer = Producer::open(client, "orders", producer_options);
   REQUIRE(producer.has_value());
   return std::move(*producer);
 }
@@ -62,7 +67,7 @@ TEST_CASE("G5 what was sent behind a batch that the disk failed under is unknown
       while (held) std::this_thread::yield();
     return refuse(Errc::storage_error);
   });
-  Producer producer = producer_of(broker);
+  Producer producer = producer_of(connect(broker));
   const std::string large(900, 'x');
   std::vector<Delivery> deliveries;
   for (int i = 0; i < 4; ++i) deliveries.push_back(send(producer, large));
@@ -82,7 +87,7 @@ TEST_CASE("G5 a refusal of a second copy does not make the first, unanswered one
       if (request.kind != FakeRequest::Kind::produce) return FakeAnswer{};
       return seen++ == 0 ? FakeAnswer{FakeAnswer::Kind::lose_reply, {}} : refuse(code);
     });
-    Producer producer = producer_of(broker);
+    Producer producer = producer_of(connect(broker));
     const Delivery delivery = send(producer, "a");
     while (broker.count(FakeRequest::Kind::produce) < 1) std::this_thread::yield();
     while (broker.payloads(0).empty()) std::this_thread::yield();
@@ -93,4 +98,33 @@ TEST_CASE("G5 a refusal of a second copy does not make the first, unanswered one
     CHECK(receipt.error().name == "timed_out");
     CHECK(receipt.error().text.find(errc_name(code)) != std::string::npos);
   }
+}
+
+TEST_CASE(
+    "G5 what was sent behind a batch whose time is over is unknown, however late that is seen") {
+  FakeBroker broker;
+  std::atomic<bool> held{true};
+  // The first two are stored, and their answers are lost; the third is refused for the moment. The
+  // fourth makes the third full, so that it leaves.
+  broker.set_script([&, seen = 0](const FakeRequest& request) mutable {
+    if (request.kind != FakeRequest::Kind::produce) return FakeAnswer{};
+    if (seen++ == 0)
+      while (held) std::this_thread::yield();
+    return seen <= 2 ? FakeAnswer{FakeAnswer::Kind::lose_reply, {}} : refuse(Errc::overloaded);
+  });
+  const auto timeout = 400ms;
+  const Client client = connect(broker, timeout);
+  Producer producer = producer_of(client);
+  const std::string large(900, 'x');
+  std::vector<Delivery> deliveries;
+  for (const char* name : {"a", "b", "c", "d"}) deliveries.push_back(send(producer, name + large));
+  held = false;
+  while (broker.count(FakeRequest::Kind::produce) < 3) std::this_thread::yield();
+  // The refusal makes the producer pause for 5 to 10 ms. Its thread wakes up from that when the
+  // time of the first is over, too.
+  std::this_thread::sleep_for(2ms);
+  client.connection()->post([timeout] { std::this_thread::sleep_for(timeout); });
+  CHECK(error_of(deliveries[0]) == "timed_out");
+  CHECK(error_of(deliveries[1]) == "timed_out");
+  CHECK(broker.payloads(0).size() == 2);
 }
