@@ -140,8 +140,7 @@ void Recovery::step(IoResult io) {
       }
     case Stage::write_tail:
       if (!io) return finish(fail(io.error()));
-      stage_ = Stage::set_length;
-      return disk.set_length(io_, recovered_.active_file, align_up(tail_.value, block));
+      return cut_tail();
     case Stage::set_length:
       if (!io) return finish(fail(io.error()));
       stage_ = Stage::sync_length;
@@ -436,15 +435,42 @@ void Recovery::open_active() {
 // First zeros behind the last whole batch of its block, then the length: at any cut the same prefix
 // verifies.
 void Recovery::write_zero_tail() {
-  if (tail_.value % block == 0) {
-    stage_ = Stage::set_length;
-    return environment_.disk.set_length(io_, recovered_.active_file, tail_.value);
-  }
+  if (tail_.value % block == 0) return cut_tail();
   slab_ = environment_.slabs.take(block);
   if (slab_.empty()) return finish(fail(Errc::overloaded, "no memory to recover a log"));
   stage_ = Stage::read_tail;
   environment_.disk.read(io_, recovered_.active_file, Position{align_down(tail_.value, block)},
                          {slab_.slab()->data(), block});
+}
+
+// What is cut off may be all that proves that damage before it was durable once, and with it the
+// whole batches between: without it the next recovery would take them for torn.
+//
+//   | damaged batch, whole batch | torn batch, whole batch |
+//                                 tail_     durable_position of the last one: behind the damage
+//
+// So a checkpoint says where the log ends before the proof goes. Bytes up to the end of the tail's
+// block prove nothing: they are of the same commit as the last whole batch.
+void Recovery::cut_tail() {
+  const auto cut = [this](Result<void> remembered) {
+    if (!remembered) return finish(fail(remembered.error()));
+    stage_ = Stage::set_length;
+    environment_.disk.set_length(io_, recovered_.active_file, align_up(tail_.value, block));
+  };
+  if (last_found_.damage.empty()) return cut({});
+  const Segment& segment = *log_.segments.back();
+  Checkpoint end;
+  end.topic_id = identity_.topic_id;
+  end.partition = identity_.partition;
+  end.start_offset = log_.start_offset;
+  end.durable_end = log_.durable_end;
+  end.segment_base = segment.base();
+  end.segment_id = segment.header.segment_id;
+  end.scan_position = Position{align_up(tail_.value, block)};
+  end.last_append_time = log_.last_append_time;
+  end.last_crc = log_.last_crc;
+  end.producers = log_.producers.saved(log_.durable_end);
+  checkpoint_file_.write(std::move(end), cut);
 }
 
 void Recovery::finish(Result<void> outcome) {

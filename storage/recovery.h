@@ -52,6 +52,7 @@ class Recovery {
   void on_scans_done();
   void open_active();
   void write_zero_tail();
+  void cut_tail();
   void finish(Result<void> outcome);
   void refuse(std::string reason);
   bool nothing_new_since_close() const;

@@ -1,0 +1,82 @@
+// A commit that was durable and then damaged is told from a torn one by what lies behind it. Where
+// that was only a torn tail, recovery cut it off, and the next recovery took the damaged commit,
+// with the whole batches in it that had been served meanwhile, for torn as well.
+#include "tests/storage/log_fixture.h"
+
+#include <catch2/catch.hpp>
+
+using namespace millrace;
+using namespace millrace::sim;
+using namespace millrace::test;
+
+namespace {
+
+struct Scene {
+  SimDisk::Files files;
+  Bytes kept;  // the batch at offset 1
+};
+
+// | A (damaged) B | C (torn) D |     and no checkpoint
+Scene make_scene(LogFixture& f) {
+  f.stage(make_batch("A"));
+  Scene scene;
+  scene.kept = make_batch("B");
+  f.stage(scene.kept);
+  f.commit();
+  f.stage(make_batch("C"));
+  f.stage(make_batch("D"));
+  f.commit();
+  const auto damaged = f.place_of(Offset{0}), torn = f.place_of(Offset{2});
+  scene.files = f.files_after_crash();
+  f.storage.crash(CrashPolicy::none());
+  for (const auto& [path, place] : {damaged, torn})
+    scene.files.at(path).at(place + batch_layout::header_bytes + 40) ^= std::byte{1};
+  scene.files.erase(f.storage.path("checkpoint"));
+  return scene;
+}
+
+void require_b_is_served(LogFixture& f, const Scene& scene) {
+  REQUIRE(f.storage.log().durable_end() == Offset{2});
+  const auto contents = f.read_all(true, 1 * MiB);
+  REQUIRE(contents.holes == std::vector<OffsetRange>{{Offset{0}, Offset{1}}});
+  REQUIRE(contents.batches.size() == 1);
+  LogFixture::require_same(contents.batches[0], {{Offset{1}, Offset{2}}, scene.kept});
+}
+
+}  // namespace
+
+TEST_CASE("ST-39 G6 what was served beside damage is there after recovery cut a torn tail") {
+  auto options = small_log_options();
+  options.checkpoint_idle = seconds(1'000'000);
+  LogFixture f(1, {.log = options});
+  const Scene scene = make_scene(f);
+  f.storage.disk().restore(scene.files);
+  f.open();
+  require_b_is_served(f, scene);
+  REQUIRE(LogFixture::reason(f.storage.crash_and_reopen(CrashPolicy::none())) == "");
+  require_b_is_served(f, scene);
+  REQUIRE(f.storage.append_and_commit(make_batch("E")).has_value());
+  REQUIRE(LogFixture::reason(f.storage.crash_and_reopen(CrashPolicy::none())) == "");
+  REQUIRE(f.storage.log().durable_end() == Offset{3});
+}
+
+TEST_CASE("ST-39 G6 the same when that recovery is cut short at any of its operations") {
+  auto options = small_log_options();
+  options.checkpoint_idle = seconds(1'000'000);
+  LogFixture f(2, {.log = options});
+  const Scene scene = make_scene(f);
+  bool cut_short = true;
+  for (std::uint64_t operation = 1; cut_short; ++operation) {
+    REQUIRE(operation < 200);
+    INFO("operation " << operation);
+    f.storage.disk().restore(scene.files);
+    f.storage.disk().crash_at(operation, CrashPolicy::random());
+    const auto opened = f.storage.open();
+    cut_short = !f.storage.disk().has_power();
+    if (!cut_short) f.storage.disk().no_crash();
+    REQUIRE((cut_short || opened.has_value()));
+    REQUIRE(LogFixture::reason(f.storage.crash_and_reopen(CrashPolicy::random())) == "");
+    require_b_is_served(f, scene);
+    f.storage.crash(CrashPolicy::none());
+  }
+}
