@@ -99,7 +99,7 @@ void SegmentScan::end_of_batches() {
   searching_ = true;
   first_behind_.reset();
   gap_is_dirty_ = false;
-  search_at_ = at_ + 8;
+  search_at_ = at_;
   search_end_ = found_.file_end;
   if (!plan_.end_offset) {
     search_end_ = std::min(
@@ -132,6 +132,12 @@ void SegmentScan::search() {
   for (;;) {
     const auto behind = find_batch(window_, search_at_, plan_.segment_id, expect_.next_offset);
     if (!behind || behind->position >= search_end_) break;
+    // At the bad place itself only a later batch goes on: one that the log put where missing ones
+    // had been. The expected one has just been refused.
+    if (behind->position == at_ && behind->header.base_offset == expect_.next_offset) {
+      search_at_ = at_ + 8;
+      continue;
+    }
     if (plan_.end_offset) return resume_at(*behind);
     found_.tail_is_dirty = true;
     if (!first_behind_) first_behind_ = behind;

@@ -81,10 +81,15 @@ Result<bool> SegmentWalk::go_on_behind() {
   const auto padding = window_bytes().first(std::min<std::size_t>(boundary - bad, window_size_));
   bool dirty = !plan_.end_offset && (!all_zero(padding) || claims_segment(boundary));
   std::optional<FoundBatch> first_behind;
-  Position search = bad + layout::batch_alignment;
+  Position search = bad;
   while (true) {
     const auto found =
         find_batch({window_bytes(), window_at_}, search, plan_.header.segment_id, next_offset_);
+    // At the bad place itself only a later batch goes on, see storage/segment_scan.cc.
+    if (found && found->position == bad && found->header.base_offset == next_offset_) {
+      search = bad + layout::batch_alignment;
+      continue;
+    }
     if (found) {
       if (!first_behind) first_behind = found;
       const bool proves =
