@@ -457,7 +457,7 @@ void Recovery::cut_tail() {
     stage_ = Stage::set_length;
     environment_.disk.set_length(io_, recovered_.active_file, align_up(tail_.value, block));
   };
-  if (last_found_.damage.empty()) return cut({});
+  if (!last_found_.went_on_behind) return cut({});
   const Segment& segment = *log_.segments.back();
   Checkpoint end;
   end.topic_id = identity_.topic_id;

@@ -164,6 +164,7 @@ void SegmentScan::search() {
 void SegmentScan::resume_at(const FoundBatch& behind) {
   searching_ = false;
   found_.tail_is_dirty = false;
+  found_.went_on_behind = true;
   if (expect_.next_offset < behind.header.base_offset)
     found_.damage.push_back({{expect_.next_offset, behind.header.base_offset}, at_});
   expect_ = {plan_.segment_id, behind.header.base_offset, std::nullopt};

@@ -45,6 +45,8 @@ class SegmentScan {
     std::optional<std::uint32_t> last_crc;
     std::optional<BatchHeader> last;
     std::vector<Damage> damage;
+    // It went on behind a bad place because a later batch proved that the place had been durable.
+    bool went_on_behind = false;
     bool tail_is_dirty =
         false;  // active: bytes behind the end that are neither zero nor another segment's
     Position file_end;
