@@ -46,6 +46,9 @@ void SegmentRead::on_indexed() {
 void SegmentRead::open() {
   at_ = entry_.position;
   expect_ = {plan_.segment->header.segment_id, entry_.offset, std::nullopt};
+  // What an index entry names is taken without the one before it; the first batch of all is not.
+  if (at_ == segment_layout::first_batch_position)
+    expect_.previous_crc = plan_.segment->header.previous_crc;
   run_begin_ = run_end_ = Position{0};
   stage_ = Stage::open;
   disk_.open(io_, plan_.segment->path, OpenMode::read, Disk::Access::direct);
