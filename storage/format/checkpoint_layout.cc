@@ -90,6 +90,8 @@ Result<Checkpoint> decode_checkpoint(ByteView slot) {
   if (c.start_offset > c.durable_end || c.durable_end > offset_max)
     return fail(Errc::corrupt, "checkpoint holds impossible offsets");
   const auto producers = load_le<std::uint32_t>(at + 108);
+  if (producers > layout::producers_limit)
+    return fail(Errc::corrupt, "checkpoint holds more producer sessions than its limit");
   ByteView rest = slot.first(body).subspan(layout::header_bytes);
   for (std::uint32_t i = 0; i < producers; ++i) {
     if (rest.size() < producer_bytes) return fail(Errc::corrupt, "checkpoint cut short");

@@ -114,6 +114,19 @@ TEST_CASE("a checkpoint of the most producers fits in its slot") {
   REQUIRE(*decode_checkpoint(bytes) == c);
 }
 
+TEST_CASE("a checkpoint of more producers than the limit is refused") {
+  // Without batches they fit; a log that took them could not write its next checkpoint.
+  Checkpoint c = sample();
+  c.producers.assign(layout::producers_limit, {});
+  Bytes bytes = encode_checkpoint(c);
+  const auto body_bytes = load_le<std::uint32_t>(bytes.data() + 16) + 16;
+  REQUIRE(body_bytes <= bytes.size());
+  store_le(bytes.data() + 16, body_bytes);
+  store_le(bytes.data() + 108, layout::producers_limit + 1);
+  store_le(bytes.data() + 12, crc32c(ByteView(bytes).subspan(16, body_bytes - 16)));
+  REQUIRE_FALSE(decode_checkpoint(bytes));
+}
+
 TEST_CASE("a checkpoint whose counts lie under a valid checksum is refused") {
   const auto with = [](std::size_t at, std::uint32_t value) {
     Bytes bytes = encode_checkpoint(sample());
