@@ -55,6 +55,8 @@ PartitionReport PartitionCheck::run() {
     read_header(entry);
     read_index(entry);
   }
+  // A broker goes on as if these were not there.
+  std::erase_if(segments_, [](const Entry& entry) { return entry.is_foreign; });
   check_start();
   for (std::size_t i = 0; i < segments_.size() && !inspection_.stopped(); ++i) check_segment(i);
 
@@ -158,16 +160,21 @@ void PartitionCheck::read_header(Entry& entry) {
   if (!header) return inspection_.fault(entry.file, 0, header.error().text);
   // Without an identity of the directory nobody knows whose it is.
   const bool foreign = !owner_.cluster_id.is_none() && header->cluster_id != owner_.cluster_id;
-  if (foreign || header->topic_id != owner_.topic_id || header->partition != owner_.partition)
+  constexpr std::string_view consequence = "a broker moves it to quarantine/";
+  if (foreign || header->topic_id != owner_.topic_id || header->partition != owner_.partition) {
+    entry.is_foreign = true;
     return inspection_.fault(
         entry.file, 0,
-        fmt::format("the segment belongs to topic {} ({}) partition {} of data directory {}",
+        fmt::format("the segment belongs to topic {} ({}) partition {} of data directory {}; {}",
                     header->topic_name, header->topic_id.to_hex(), header->partition,
-                    header->cluster_id.to_hex()));
-  if (header->base_offset != entry.base)
-    return inspection_.fault(
-        entry.file, 0,
-        fmt::format("inside the segment begins at offset {}", header->base_offset.value));
+                    header->cluster_id.to_hex(), consequence));
+  }
+  if (header->base_offset != entry.base) {
+    entry.is_foreign = true;
+    return inspection_.fault(entry.file, 0,
+                             fmt::format("inside the segment begins at offset {}; {}",
+                                         header->base_offset.value, consequence));
+  }
   entry.header = std::move(*header);
 }
 
@@ -199,6 +206,12 @@ void PartitionCheck::check_start() {
   if (checkpoint_->start_offset < segments_.front().base)
     inspection_.fault(directory_, std::nullopt, {checkpoint_->start_offset, segments_.front().base},
                       "the oldest segments are missing");
+  if (checkpoint_->segment_base > segments_.back().base)
+    inspection_.fault(
+        directory_, std::nullopt,
+        {checkpoint_->segment_base, std::max(checkpoint_->segment_base, checkpoint_->durable_end)},
+        fmt::format("the newest segment, from offset {} on, is missing",
+                    checkpoint_->segment_base.value));
 }
 
 void PartitionCheck::check_segment(std::size_t at) {
@@ -247,7 +260,7 @@ void PartitionCheck::walk(Entry& entry, std::optional<Offset> end_offset) {
   IndexCheck index(entry.index);
   std::uint64_t read_before = 0;
   SegmentWalk walk(
-      *reader, {*entry.header, end_offset},
+      *reader, {*entry.header, end_offset, checkpoint_ ? checkpoint_->durable_end : Offset{0}},
       [&](const BatchView& batch, Position at) {
         index.on_batch(batch.header(), at);
         if (const auto ok = events.check(batch); !ok)

@@ -31,6 +31,7 @@ class PartitionCheck {
     std::string file;
     Offset base;
     std::optional<SegmentHeader> header;  // unset: it does not verify
+    bool is_foreign = false;              // somebody else's file under a name of this log
     std::uint64_t file_bytes = 0;
     std::optional<IndexFile> index;
     std::optional<WalkResult> walked;

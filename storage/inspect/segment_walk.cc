@@ -11,7 +11,7 @@ namespace millrace::inspect {
 namespace layout = batch_layout;
 
 namespace {
-constexpr std::size_t window_bytes_min = 4 * MiB;
+constexpr std::uint64_t window_bytes_min = 4 * MiB;
 }
 
 SegmentWalk::SegmentWalk(const FileReader& file, WalkPlan plan, Visitor visit, Progress progress)
@@ -51,8 +51,10 @@ Result<WalkResult> SegmentWalk::run() {
 
 // At least `bytes_min` bytes from `from`, or up to the end of the file.
 Result<void> SegmentWalk::load(Position from, std::size_t bytes_min) {
-  const std::size_t bytes = std::max(
-      window_bytes_min, static_cast<std::size_t>(align_up(bytes_min, layout::commit_alignment)));
+  // A small file needs no large window.
+  const std::uint64_t rest = file_.bytes() > from.value ? file_.bytes() - from.value : 0;
+  const std::size_t bytes =
+      align_up(std::max(bytes_min, std::min(window_bytes_min, rest)), layout::commit_alignment);
   if (window_.size() < bytes) window_.resize(bytes);
   window_at_ = from;
   window_size_ = 0;
@@ -79,7 +81,8 @@ Result<bool> SegmentWalk::go_on_behind() {
   std::string reason = reason_at(bad);
   const Position boundary{align_up(bad.value, layout::commit_alignment)};
   const auto padding = window_bytes().first(std::min<std::size_t>(boundary - bad, window_size_));
-  bool dirty = !plan_.end_offset && (!all_zero(padding) || claims_segment(boundary));
+  const bool was_durable = plan_.end_offset.has_value() || next_offset_ < plan_.durable_end;
+  bool dirty = !was_durable && (!all_zero(padding) || claims_segment(boundary));
   std::optional<FoundBatch> first_behind;
   Position search = bad;
   while (true) {
@@ -92,8 +95,7 @@ Result<bool> SegmentWalk::go_on_behind() {
     }
     if (found) {
       if (!first_behind) first_behind = found;
-      const bool proves =
-          plan_.end_offset.has_value() || found->header.durable_position > bad.value;
+      const bool proves = was_durable || found->header.durable_position > bad.value;
       if (proves) {
         const OffsetRange lost{next_offset_, first_behind->header.base_offset};
         result_.damage.push_back({bad, lost, std::move(reason)});

@@ -24,6 +24,8 @@ struct WalkPlan {
   SegmentHeader header;
   // Where the next segment begins: all below it must be here. Unset: this is the active segment.
   std::optional<Offset> end_offset;
+  // Active: all below it was durable once, as a checkpoint says.
+  Offset durable_end = Offset{0};
 };
 
 struct WalkDamage {

@@ -2,8 +2,11 @@
 
 #include "catalog_generated.h"
 #include "storage/base/crc32c.h"
+#include "storage/format/segment_layout.h"
 
 #include <flatbuffers/flatbuffers.h>
+
+#include <string_view>
 
 namespace millrace::inspect {
 namespace {
@@ -29,6 +32,14 @@ TopicMetaFile from_wire(const catalog::TopicMeta& stored) {
   return meta;
 }
 
+// What a broker takes for a topic's name (broker/meta/topic_name.h).
+bool is_topic_name(std::string_view name) {
+  return !name.empty() && name.size() <= segment_layout::topic_name_limit && name.front() != '.' &&
+         name.find_first_not_of(
+             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+             "0123456789._-") == std::string_view::npos;
+}
+
 }  // namespace
 
 Result<TopicMetaFile> decode_topic_meta_file(ByteView file) {
@@ -48,7 +59,10 @@ Result<TopicMetaFile> decode_topic_meta_file(ByteView file) {
   flatbuffers::Verifier verifier(bytes, copy.size(), 8, 8);
   if (copy.size() < 16 || !catalog::VerifyTopicMetaBuffer(verifier))
     return fail(Errc::corrupt, "not a TopicMeta");
-  return from_wire(*catalog::GetTopicMeta(bytes));
+  TopicMetaFile meta = from_wire(*catalog::GetTopicMeta(bytes));
+  if (!is_topic_name(meta.name)) return fail(Errc::corrupt, "its name is none that a topic has");
+  if (meta.partitions == 0) return fail(Errc::corrupt, "a topic without partitions");
+  return meta;
 }
 
 }  // namespace millrace::inspect

@@ -43,5 +43,23 @@ TEST_CASE("every flipped byte that counts and every cut is refused") {
   }
 }
 
+TEST_CASE("a topic that no broker would take is refused, whatever its checksum says") {
+  for (const auto& [name, partitions] :
+       std::vector<std::pair<std::string, std::uint32_t>>{{"orders", 0},
+                                                          {"", 1},
+                                                          {".hidden", 1},
+                                                          {"a/b", 1},
+                                                          {std::string("a\0b", 3), 1},
+                                                          {std::string(201, 'x'), 1}}) {
+    TopicMeta meta;
+    meta.name = name;
+    meta.partitions = partitions;
+    CAPTURE(name, partitions);
+    const auto file = encode_topic_meta(meta);
+    CHECK_FALSE(decode_topic_meta(file).has_value());
+    CHECK_FALSE(decode_topic_meta_file(file).has_value());
+  }
+}
+
 }  // namespace
 }  // namespace millrace::inspect
