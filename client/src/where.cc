@@ -107,9 +107,11 @@ std::optional<std::int64_t> take_fraction_ns(std::string_view& text) {
   if (!take(text, ".")) return 0;
   std::int64_t ns = 0;
   std::size_t digits = 0;
-  while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9')
+  while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') {
+    if (digits == 9) return std::nullopt;
     ns = ns * 10 + (text[digits++] - '0');
-  if (digits == 0 || digits > 9) return std::nullopt;
+  }
+  if (digits == 0) return std::nullopt;
   text.remove_prefix(digits);
   for (; digits < 9; ++digits) ns *= 10;
   return ns;
@@ -134,10 +136,18 @@ std::optional<std::int64_t> parse_time_ns(std::string_view text) {
   const auto fraction = take_fraction_ns(text);
   const auto zone = take_zone_seconds(text);
   if (!fraction || !zone || !text.empty()) return std::nullopt;
-  const std::int64_t seconds =
+  std::int64_t seconds =
       std::int64_t{civil->day.time_since_epoch().count()} * 86'400 + civil->second_of_day - *zone;
+  std::int64_t fraction_ns = *fraction;
+  // The fraction is taken off the next second: the first times of all lie within a second whose
+  // beginning has no number.
+  if (seconds < 0 && fraction_ns > 0) {
+    seconds += 1;
+    fraction_ns -= second_ns;
+  }
   std::int64_t ns = 0;
-  if (__builtin_mul_overflow(seconds, second_ns, &ns) || __builtin_add_overflow(ns, *fraction, &ns))
+  if (__builtin_mul_overflow(seconds, second_ns, &ns) ||
+      __builtin_add_overflow(ns, fraction_ns, &ns))
     return std::nullopt;
   return ns;
 }
