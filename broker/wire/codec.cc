@@ -237,7 +237,7 @@ RequestDecoder::~RequestDecoder() = default;
 // libzmq hands out small messages at any address of its receive arena; FlatBuffers and columns are
 // read in place only from 8-byte boundaries (PR-05).
 ByteView RequestDecoder::aligned(ByteView frame, std::vector<std::uint64_t>& scratch) {
-  if (reinterpret_cast<std::uintptr_t>(frame.data()) % 8 == 0) return frame;
+  if (frame.empty() || reinterpret_cast<std::uintptr_t>(frame.data()) % 8 == 0) return frame;
   scratch.resize((frame.size() + 7) / 8);
   std::memcpy(scratch.data(), frame.data(), frame.size());
   return {reinterpret_cast<const std::byte*>(scratch.data()), frame.size()};

@@ -55,7 +55,7 @@ bool BatchReader::next_frame() {
   if (frame_ >= message_.frames.size()) return false;
   const zmq::message_t& frame = message_.frames[frame_++];
   const auto* data = static_cast<const std::byte*>(frame.data());
-  if (reinterpret_cast<std::uintptr_t>(data) % 8 != 0) {
+  if (frame.size() > 0 && reinterpret_cast<std::uintptr_t>(data) % 8 != 0) {
     aligned_.resize((frame.size() + 7) / 8);
     std::memcpy(aligned_.data(), data, frame.size());
     data = reinterpret_cast<const std::byte*>(aligned_.data());

@@ -195,6 +195,15 @@ TEST_CASE("PR-05 frames at odd addresses are read all the same") {
   }
 }
 
+TEST_CASE("PR-05 an empty batch frame at an odd address is refused as any other that is no batch") {
+  const Bytes head = raw::produce(1, {}), memory(8);
+  const ByteView frames[2] = {head, ByteView(memory).subspan(1, 0)};
+  RequestDecoder decoder;
+  const auto decoded = decoder.decode(frames, 2);
+  REQUIRE_FALSE(decoded);
+  CHECK(decoded.error().error.code == Errc::bad_batch);
+}
+
 TEST_CASE("PR-08 any other number of frames is refused with the shape that is right") {
   const Bytes batch = test::make_batch("payload");
   CHECK(code_of(decode(std::vector<Bytes>{})) == Errc::bad_request);
