@@ -18,6 +18,7 @@
 #include "tests/sim/sim_image.h"
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -117,6 +118,10 @@ class SimDisk final : public Disk {
   // The power goes when the n-th operation from now is started (1 is the next one).
   void crash_at(std::uint64_t operation, CrashPolicy policy);
   void no_crash() { crash_at_ = 0; }
+  // Is shown the medium when the power goes, before anything that was pending is decided.
+  void on_crash(std::function<void(const SimImage&)> show) { on_crash_ = std::move(show); }
+  // Another medium in the place of this one. No file may be open.
+  void adopt(SimImage image);
   bool has_power() const { return has_power_; }
   void power_on();
   std::uint64_t pending_items() const { return image_.pending_items(); }
@@ -232,6 +237,7 @@ class SimDisk final : public Disk {
   std::uint64_t faults_hit_ = 0;
   std::uint64_t crash_at_ = 0;
   CrashPolicy crash_policy_;
+  std::function<void(const SimImage&)> on_crash_;
   bool has_power_ = true;
   FaultCounts fault_counts_;
   std::set<std::string> lied_about_;

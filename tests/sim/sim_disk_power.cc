@@ -123,6 +123,7 @@ void SimDisk::crash(const CrashPolicy& policy) {
   for (const auto& operation : operations_) {
     if (happens()) half_execute(operation);
   }
+  if (on_crash_) on_crash_(image_);
   image_.crash(policy, random_);
   has_power_ = false;
   crash_at_ = 0;
@@ -140,6 +141,12 @@ void SimDisk::power_on() {
   handles_.clear();
   held_.clear();
   has_power_ = true;
+}
+
+void SimDisk::adopt(SimImage image) {
+  CHECK(open_files() == 0, "a medium is changed between two runs of a program");
+  image_ = std::move(image);
+  bad_ranges_.clear();
 }
 
 std::size_t SimDisk::open_files() const {

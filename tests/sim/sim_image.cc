@@ -29,19 +29,6 @@ std::array<std::byte, sector_bytes> get_sector(const std::vector<std::byte>& ima
   return out;
 }
 
-bool is_kept(std::uint64_t order, const CrashPolicy& policy, std::uint64_t last_kept,
-             Random& random) {
-  switch (policy.keep) {
-    case CrashPolicy::Keep::none: return false;
-    case CrashPolicy::Keep::all: return true;
-    case CrashPolicy::Keep::prefix: return order <= last_kept;
-    case CrashPolicy::Keep::random:
-    case CrashPolicy::Keep::torn: return random.chance(1, 2);
-    case CrashPolicy::Keep::kill: break;
-  }
-  UNREACHABLE("a kill loses nothing");
-}
-
 }  // namespace
 
 std::string CrashPolicy::to_string() const {
@@ -52,8 +39,10 @@ std::string CrashPolicy::to_string() const {
     case Keep::random: return "random";
     case Keep::torn: return "torn";
     case Keep::kill: return "kill";
+    case Keep::subset: return "subset " + std::to_string(count);
+    case Keep::tear: return "tear " + std::to_string(count);
   }
-  UNREACHABLE("a crash policy is one of six");
+  UNREACHABLE("a crash policy is one of eight");
 }
 
 SimNodePtr SimImage::find(std::string_view path) const {
@@ -247,32 +236,76 @@ std::vector<std::uint64_t> SimImage::pending_orders(const std::vector<SimNodePtr
 
 std::uint64_t SimImage::pending_items() const { return pending_orders(all_nodes()).size(); }
 
-void SimImage::crash_file(SimNode& file, const CrashPolicy& policy, std::uint64_t last_kept,
-                          Random& random) {
+std::uint64_t SimImage::pending_sectors() const {
+  std::uint64_t count = 0;
+  for (const auto& node : all_nodes()) count += node->sectors.size();
+  return count;
+}
+
+struct SimImage::Choice {
+  CrashPolicy policy;
+  std::vector<std::uint64_t> orders;  // of all pending items
+  std::uint64_t torn_order = 0;       // of the sector that is torn
+};
+
+SimImage::Choice SimImage::choose(const CrashPolicy& policy,
+                                  const std::vector<SimNodePtr>& nodes) const {
+  Choice choice{policy, pending_orders(nodes), 0};
+  if (policy.keep != CrashPolicy::Keep::tear) return choice;
+  std::vector<std::uint64_t> sectors;
+  for (const auto& node : nodes) {
+    for (const auto& sector : node->sectors) sectors.push_back(sector.order);
+  }
+  std::sort(sectors.begin(), sectors.end());
+  if (policy.count < sectors.size()) choice.torn_order = sectors[policy.count];
+  return choice;
+}
+
+bool SimImage::keeps(const Choice& choice, std::uint64_t order, Random& random) {
+  const auto place = [&] {
+    return static_cast<std::uint64_t>(
+        std::lower_bound(choice.orders.begin(), choice.orders.end(), order) -
+        choice.orders.begin());
+  };
+  switch (choice.policy.keep) {
+    case CrashPolicy::Keep::none: return false;
+    case CrashPolicy::Keep::all:
+    case CrashPolicy::Keep::tear: return true;
+    case CrashPolicy::Keep::prefix: return place() < choice.policy.count;
+    case CrashPolicy::Keep::subset:
+      return place() < 64 && (choice.policy.count >> place() & 1) != 0;
+    case CrashPolicy::Keep::random:
+    case CrashPolicy::Keep::torn: return random.chance(1, 2);
+    case CrashPolicy::Keep::kill: break;
+  }
+  UNREACHABLE("a kill loses nothing");
+}
+
+void SimImage::crash_file(SimNode& file, const Choice& choice, Random& random) {
+  const bool may_tear = choice.policy.keep == CrashPolicy::Keep::torn;
   const std::uint64_t durable_before = file.durable.size();
-  std::vector<std::byte> image = file.durable;
+  std::vector<std::byte> image = std::move(file.durable);
   // Lengths and sectors in the order in which they were started.
   std::size_t next_length = 0;
   const auto apply_lengths_before = [&](std::uint64_t order) {
     for (; next_length < file.lengths.size() && file.lengths[next_length].order < order;
          ++next_length) {
-      if (is_kept(file.lengths[next_length].order, policy, last_kept, random)) {
+      if (keeps(choice, file.lengths[next_length].order, random)) {
         image.resize(file.lengths[next_length].bytes);
       }
     }
   };
   for (const auto& sector : file.sectors) {
     apply_lengths_before(sector.order);
-    if (is_kept(sector.order, policy, last_kept, random)) {
+    if (keeps(choice, sector.order, random)) {
       auto bytes = sector.bytes;
-      if (policy.keep == CrashPolicy::Keep::torn && random.chance(1, 4)) {
+      if (sector.order == choice.torn_order || (may_tear && random.chance(1, 4))) {
         const auto old = get_sector(image, sector.index);
         const std::uint64_t from = random.below(sector_bytes);
         std::memcpy(bytes.data() + from, old.data() + from, sector_bytes - from);
       }
       put_sector(image, sector.index, bytes.data());
-    } else if (policy.keep == CrashPolicy::Keep::torn && random.chance(1, 4) &&
-               sector.index * sector_bytes >= durable_before) {
+    } else if (may_tear && random.chance(1, 4) && sector.index * sector_bytes >= durable_before) {
       std::array<std::byte, sector_bytes> garbage;
       for (auto& b : garbage) b = static_cast<std::byte>(random.below(256));
       put_sector(image, sector.index, garbage.data());
@@ -292,13 +325,9 @@ void SimImage::crash(const CrashPolicy& policy, Random& random) {
     for (const auto& node : nodes) node->direct_opens = node->buffered_opens = 0;
     return;
   }
-  const auto orders = pending_orders(nodes);
-  std::uint64_t last_kept = 0;
-  if (policy.keep == CrashPolicy::Keep::prefix && policy.count > 0 && !orders.empty()) {
-    last_kept = orders[std::min<std::size_t>(policy.count, orders.size()) - 1];
-  }
+  const Choice choice = choose(policy, nodes);
   for (const auto& entry : entries_) {
-    if (!is_kept(entry.order, policy, last_kept, random)) continue;
+    if (!keeps(choice, entry.order, random)) continue;
     for (const auto& part : entry.parts) {
       if (part.node == nullptr) {
         part.directory->durable_names.erase(part.name);
@@ -309,9 +338,35 @@ void SimImage::crash(const CrashPolicy& policy, Random& random) {
   }
   entries_.clear();
   for (const auto& node : nodes) {
-    if (node->kind == SimNode::Kind::file) crash_file(*node, policy, last_kept, random);
+    if (node->kind == SimNode::Kind::file) crash_file(*node, choice, random);
     node->names = node->durable_names;
   }
+}
+
+SimImage SimImage::clone() const {
+  std::map<const SimNode*, SimNodePtr> copies;
+  const auto nodes = all_nodes();
+  for (const auto& node : nodes) copies[node.get()] = std::make_shared<SimNode>(*node);
+  for (const auto& [old, copy] : copies) {
+    for (auto* names : {&copy->names, &copy->durable_names}) {
+      for (auto& [name, child] : *names) child = copies.at(child.get());
+    }
+  }
+  SimImage image;
+  image.root_ = copies.at(root_.get());
+  image.next_order_ = next_order_;
+  image.entries_ = entries_;
+  for (auto& entry : image.entries_) {
+    for (auto& part : entry.parts) {
+      // A directory that is reachable by no name any more is nobody's, and nothing in it counts.
+      const auto directory = copies.find(part.directory.get());
+      part.directory = directory != copies.end()
+                           ? directory->second
+                           : std::make_shared<SimNode>(SimNode::Kind::directory);
+      if (part.node != nullptr) part.node = copies.at(part.node.get());
+    }
+  }
+  return image;
 }
 
 void SimImage::settle() {

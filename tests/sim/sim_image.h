@@ -39,6 +39,8 @@ struct CrashPolicy {
              // it was
     torn,  // as random; a sector may also be half old, half new, and where nothing was before, hold
            // anything
+    subset,  // the items whose bits are set in `count`; the first 64 can be named
+    tear,    // everything, but sector number `count` of those not synced is half old, half new
   };
   Keep keep = Keep::none;
   std::uint64_t count = 0;
@@ -49,6 +51,8 @@ struct CrashPolicy {
   static CrashPolicy random() { return {Keep::random, 0}; }
   static CrashPolicy torn() { return {Keep::torn, 0}; }
   static CrashPolicy kill() { return {Keep::kill, 0}; }
+  static CrashPolicy subset(std::uint64_t bits) { return {Keep::subset, bits}; }
+  static CrashPolicy tear(std::uint64_t sector) { return {Keep::tear, sector}; }
   std::string to_string() const;
 };
 
@@ -103,7 +107,10 @@ class SimImage {
   // -- power
   std::uint64_t pending_items() const;
   std::uint64_t pending_names() const { return entries_.size(); }
+  std::uint64_t pending_sectors() const;
   void crash(const CrashPolicy& policy, Random& random);
+  // The same again, sharing nothing: several losses of power can be tried from one moment.
+  SimImage clone() const;
 
   // Bytes of all files that have a name, in blocks of 4,096, and one block for each directory.
   std::uint64_t used_bytes() const;
@@ -131,8 +138,11 @@ class SimImage {
   void apply_lengths(SimNode& file);
   std::vector<SimNodePtr> all_nodes() const;
   std::vector<std::uint64_t> pending_orders(const std::vector<SimNodePtr>& nodes) const;
-  void crash_file(SimNode& file, const CrashPolicy& policy, std::uint64_t last_kept,
-                  Random& random);
+  // What a policy says of the items that are pending now.
+  struct Choice;
+  Choice choose(const CrashPolicy& policy, const std::vector<SimNodePtr>& nodes) const;
+  static bool keeps(const Choice& choice, std::uint64_t order, Random& random);
+  void crash_file(SimNode& file, const Choice& choice, Random& random);
 
   SimNodePtr root_;
   std::vector<Entry> entries_;
