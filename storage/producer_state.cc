@@ -1,6 +1,7 @@
 #include "storage/producer_state.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace millrace {
 
@@ -14,10 +15,11 @@ void ProducerStates::note(const BatchHeader& header) {
   auto [place, added] = states_.try_emplace(header.producer_id);
   ProducerState& state = place->second;
   state.producer_id = header.producer_id;
-  if (added || header.producer_epoch != state.epoch) {
-    state.epoch = header.producer_epoch;
-    state.recent.clear();
+  if (!added && header.producer_epoch != state.epoch) {
+    state.earlier.push_back({state.epoch, std::exchange(state.recent, {})});
+    if (state.earlier.size() > ProducerState::earlier_max) state.earlier.pop_front();
   }
+  state.epoch = header.producer_epoch;
   state.recent.push_back({header.sequence, header.event_count, body_checksum(header),
                           header.base_offset, header.append_time});
   if (state.recent.size() > ProducerState::recent_max) state.recent.pop_front();
@@ -31,22 +33,26 @@ void ProducerStates::note(const BatchHeader& header) {
 
 void ProducerStates::truncate(Offset end) {
   for (auto it = states_.begin(); it != states_.end();) {
-    auto& recent = it->second.recent;
-    while (!recent.empty() && recent.back().base_offset >= end) recent.pop_back();
+    ProducerState& state = it->second;
+    auto& recent = state.recent;
+    for (;;) {
+      while (!recent.empty() && recent.back().base_offset >= end) recent.pop_back();
+      if (!recent.empty() || state.earlier.empty()) break;
+      state.epoch = state.earlier.back().epoch;
+      recent = std::move(state.earlier.back().recent);
+      state.earlier.pop_back();
+    }
     it = recent.empty() ? states_.erase(it) : std::next(it);
   }
 }
 
 std::vector<CheckpointProducer> ProducerStates::saved(Offset end) const {
+  ProducerStates kept = *this;
+  kept.truncate(end);
   std::vector<CheckpointProducer> out;
-  out.reserve(states_.size());
-  for (const auto& [id, state] : states_) {
-    const auto behind =
-        std::find_if(state.recent.begin(), state.recent.end(),
-                     [&](const ProducedBatch& batch) { return batch.base_offset >= end; });
-    if (behind == state.recent.begin()) continue;
-    out.push_back({id, state.epoch, {state.recent.begin(), behind}});
-  }
+  out.reserve(kept.states_.size());
+  for (const auto& [id, state] : kept.states_)
+    out.push_back({id, state.epoch, {state.recent.begin(), state.recent.end()}});
   return out;
 }
 
@@ -57,7 +63,8 @@ void ProducerStates::restore(const std::vector<CheckpointProducer>& saved) {
     states_.emplace(producer.producer_id,
                     ProducerState{producer.producer_id,
                                   producer.epoch,
-                                  {producer.batches.begin(), producer.batches.end()}});
+                                  {producer.batches.begin(), producer.batches.end()},
+                                  {}});
   }
 }
 

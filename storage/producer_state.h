@@ -21,8 +21,17 @@ using ProducedBatch = CheckpointProducer::Batch;
 struct ProducerState {
   std::uint64_t producer_id = 0;
   std::uint32_t epoch = 0;
-  std::deque<ProducedBatch> recent;  // oldest first, at most recent_max
+  std::deque<ProducedBatch> recent;  // of this epoch, oldest first, at most recent_max
   static constexpr std::size_t recent_max = 32;
+
+  // An epoch that has ended is in force again when all batches of the newer ones are cut off. More
+  // than earlier_max epochs between two commits are too many.
+  struct EarlierEpoch {
+    std::uint32_t epoch = 0;
+    std::deque<ProducedBatch> recent;
+  };
+  std::deque<EarlierEpoch> earlier;  // oldest first
+  static constexpr std::size_t earlier_max = 2;
 
   std::uint64_t next_sequence() const {
     return recent.empty() ? 0 : recent.back().sequence + recent.back().event_count;
@@ -39,7 +48,7 @@ class ProducerStates {
   const ProducerState* find(std::uint64_t producer_id) const;
   // An appended batch of a session (producer_id not 0); a newer epoch starts the session over.
   void note(const BatchHeader& header);
-  // Forgets batches at and after `end`.
+  // Forgets batches at and after `end`, and the epochs that they began.
   void truncate(Offset end);
   void clear() { states_.clear(); }
   // For a checkpoint: what was appended below `end`, in no order. Only what is durable may count as

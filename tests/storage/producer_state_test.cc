@@ -66,6 +66,19 @@ TEST_CASE("truncation forgets batches at and behind its end, and sessions that h
   REQUIRE(states.find(2) == nullptr);
 }
 
+TEST_CASE("G4 an epoch whose batches are all cut off was never begun") {
+  ProducerStates states;
+  states.note(header(1, 3, 0, 0));
+  states.note(header(1, 3, 1, 1));
+  states.note(header(1, 4, 0, 2));
+  states.note(header(1, 5, 0, 3));
+  states.truncate(Offset{2});
+  REQUIRE(states.find(1)->epoch == 3);
+  REQUIRE(states.find(1)->next_sequence() == 2);
+  states.truncate(Offset{0});
+  REQUIRE(states.find(1) == nullptr);
+}
+
 TEST_CASE("what was saved restores what was below the end") {
   ProducerStates states;
   for (std::uint64_t i = 0; i < 10; ++i) states.note(header(1 + i % 3, 4, i, i));
