@@ -66,6 +66,7 @@ std::uint64_t Simulation::send(RequestRecord record, RequestBody body) {
   sync_clock();
   const std::uint64_t id = next_request_++;
   record.sent = clock_.now();
+  record.is_abandoned = process_.ports().busy.contains(record.client);
   oracle.requests[id] = record;
   oracle.counts.work("requests");
   // Nobody is there: it is lost on the way.
@@ -210,20 +211,25 @@ void Simulation::die(const CrashPolicy& policy) {
   oracle.counts.row(policy.keep == CrashPolicy::Keep::kill ? "PS-02" : "PS-04");
   // Answers that had left before may have arrived or not.
   hear(workload_.chance(1, 2) ? SIZE_MAX : 0);
+  if (!process_.wind_up()) {
+    oracle.fail("G9", "a process without power never came to an end");
+    return;
+  }
+  bury();
+  start();
+}
+
+// The process is dead: its requests are, what they came to is in doubt, and the power comes back.
+void Simulation::bury() {
   for (auto& client : clients_) client->on_disconnect();
   oracle.requests.clear();
   for (auto& topic : oracle.topics) {
     if (topic.state == TopicRecord::State::creating) topic.state = TopicRecord::State::maybe;
   }
-  if (!process_.wind_up()) {
-    oracle.fail("G9", "a process without power never came to an end");
-    return;
-  }
   process_.ports().gone.clear();
   process_.ports().busy.clear();
   disk_.no_crash();
-  disk_.power_on();
-  start();
+  if (!disk_.has_power()) disk_.power_on();
 }
 
 void Simulation::stop_and_start() {
@@ -234,9 +240,8 @@ void Simulation::stop_and_start() {
   end_trouble();
   if (!process_.stop()) return oracle.fail("G8", "an orderly stop never came to an end");
   hear(SIZE_MAX);
-  for (auto& client : clients_) client->on_disconnect();
-  oracle.requests.clear();
-  process_.ports().gone.clear();
+  if (!disk_.has_power()) note("the power went");
+  bury();
   start();
 }
 

@@ -49,6 +49,7 @@ class Simulation final : public ClientHost {
   CrashPolicy any_policy();
   void die(const CrashPolicy& policy);
   void stop_and_start();
+  void bury();
   void start();
   void on_started(std::uint64_t bytes_read);
   void count_torn();

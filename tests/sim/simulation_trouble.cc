@@ -101,6 +101,10 @@ void Simulation::lose_client() {
   if (trouble_.chance(1, 2)) {
     oracle.counts.row("PR-14");
     ports.busy.insert(client.handle());
+    // Its answers wait, and those without data are dropped when there are too many.
+    for (auto& [id, request] : oracle.requests) {
+      if (request.client == client.handle()) request.is_abandoned = true;
+    }
     return;
   }
   note(fmt::format("client {} is gone", client.handle().value));
