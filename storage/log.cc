@@ -14,6 +14,7 @@
 #include "storage/segment_seal.h"
 #include "storage/segment_writer.h"
 #include "storage/tail_cache.h"
+#include "storage/tail_cut.h"
 #include "storage/truncation.h"
 
 #include <fmt/core.h>
@@ -43,7 +44,8 @@ class Log::Impl {
         deferred_(environment.timers, environment.clock),
         reads_(environment, identity_, options_, state_, cache_, deferred_, [this] { proceed(); }),
         checkpoint_(environment.disk, environment.slabs, identity_.directory),
-        io_(this, Completion::to<&Impl::on_io, Impl>()),
+        tail_cut_(environment.disk, environment.slabs),
+        io_(this, Completion::to<&Impl::on_closed, Impl>()),
         idle_timer_(this, [](void* self) { static_cast<Impl*>(self)->on_idle(); }) {}
 
   ~Impl() { CHECK(life_ == Life::closed, "a log is closed before it dies"); }
@@ -80,12 +82,12 @@ class Log::Impl {
 
  private:
   enum class Life { closed, opening, open, truncating, closing };
-  enum class IoStage { idle, cut_length, cut_sync, close_file };
 
   // Anything of ours in flight that must end before files may change hands.
   bool quiet() const {
     return !create_ && seals_.empty() && !removal_ && retired_.empty() && !checkpoint_.busy() &&
-           !io_.in_flight() && (!writer_ || writer_->idle()) && (!sealing_ || sealing_->idle());
+           !tail_cut_.busy() && !io_.in_flight() && (!writer_ || writer_->idle()) &&
+           (!sealing_ || sealing_->idle());
   }
   void on_recovered(RecoveredLog recovered);
   Result<void> admit(const BatchView& batch);
@@ -98,7 +100,6 @@ class Log::Impl {
   void finish_sealing();
   void on_write_failed(const Error& error);
   void start_cut();
-  void on_io(IoResult io);
   void after_cut();
   void reset_to_durable();
   void fail_log(const Error& error);
@@ -111,6 +112,7 @@ class Log::Impl {
   void drop_below_start();
   void remove_retired();
   void proceed();
+  void on_closed(IoResult) { proceed(); }
   void step_close();
   void step_truncate();
   std::string index_path(const Segment& segment) const {
@@ -145,8 +147,8 @@ class Log::Impl {
   std::uint64_t bytes_since_checkpoint_ = 0;
   Offset pending_start_;  // becomes state_.start_offset when a checkpoint has it
 
-  Completion io_;
-  IoStage io_stage_ = IoStage::idle;
+  TailCut tail_cut_;
+  Completion io_;  // the close of a file
   Timer idle_timer_;
   Done life_done_;
   enum class CloseStep { drain, checkpoint, files, done } close_step_ = CloseStep::drain;
@@ -226,7 +228,6 @@ void Log::Impl::step_close() {
         const FileId file = (*writer)->file();
         writer->reset();
         if (!file.is_open()) continue;
-        io_stage_ = IoStage::close_file;
         return environment_.disk.close(io_, file);
       }
       close_step_ = CloseStep::done;
@@ -272,7 +273,6 @@ void Log::Impl::step_truncate() {
     state_.segments.back()->sealed_at = now_wall();
     if (!file.is_open()) state_.segments.pop_back();
     writer_.reset();
-    io_stage_ = IoStage::close_file;
     if (file.is_open()) return environment_.disk.close(io_, file);
   }
   truncate_running_ = true;
@@ -515,29 +515,14 @@ void Log::Impl::on_write_failed(const Error& error) {
 // What was half written would be found by a later recovery and come back although it was refused:
 // it is cut off durably before anybody is told.
 void Log::Impl::start_cut() {
-  if (io_.in_flight()) return;
+  if (tail_cut_.busy()) return;
   SegmentWriter* writer = sealing_ ? sealing_.get() : writer_.get();
   if (writer == nullptr || !writer->attached()) return after_cut();
   if (!writer->idle()) return;  // its preallocation ends first, and calls on_commit
-  io_stage_ = IoStage::cut_length;
-  environment_.disk.set_length(io_, writer->file(), writer->durable_position().value);
-}
-
-void Log::Impl::on_io(IoResult io) {
-  const SegmentWriter* writer = sealing_ ? sealing_.get() : writer_.get();
-  switch (std::exchange(io_stage_, IoStage::idle)) {
-    case IoStage::cut_length:
-      if (!io) return fail_log(io.error()), proceed();
-      io_stage_ = IoStage::cut_sync;
-      return environment_.disk.sync_data(io_, writer->file());
-    case IoStage::cut_sync:
-      if (!io) return fail_log(io.error()), proceed();
-      after_cut();
-      return proceed();
-    case IoStage::close_file: return proceed();
-    case IoStage::idle: break;
-  }
-  UNREACHABLE("a log completed an I/O it never started");
+  tail_cut_.start(writer->file(), writer->durable_position(), [this](auto cut) {
+    cut ? after_cut() : fail_log(cut.error());
+    proceed();
+  });
 }
 
 void Log::Impl::after_cut() {

@@ -9,7 +9,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstring>
 
 namespace millrace {
 
@@ -29,7 +28,8 @@ Recovery::Recovery(LogEnvironment environment, const LogIdentity& identity,
       options_(options),
       checkpoint_file_(checkpoint),
       done_(std::move(done)),
-      io_(this, Completion::to<&Recovery::step, Recovery>()) {}
+      io_(this, Completion::to<&Recovery::step, Recovery>()),
+      tail_cut_(environment.disk, environment.slabs) {}
 
 std::string Recovery::path_of(std::string_view name) const {
   return join_path(identity_.directory, name);
@@ -128,27 +128,7 @@ void Recovery::step(IoResult io) {
           "{}: torn tail cut: {} bytes behind position {} (offset {}) do not continue the log",
           log_.segments.back()->path, last_found_.file_end - tail_, tail_.value,
           log_.durable_end.value);
-      return write_zero_tail();
-    case Stage::read_tail:
-      if (!io) return finish(fail(io.error()));
-      std::memset(slab_.slab()->data() + (tail_.value % block), 0, block - tail_.value % block);
-      {
-        const ByteView bytes = slab_.bytes().first(block);
-        stage_ = Stage::write_tail;
-        return disk.write(io_, recovered_.active_file, Position{align_down(tail_.value, block)},
-                          {&bytes, 1}, WriteSync::yes);
-      }
-    case Stage::write_tail:
-      if (!io) return finish(fail(io.error()));
       return cut_tail();
-    case Stage::set_length:
-      if (!io) return finish(fail(io.error()));
-      stage_ = Stage::sync_length;
-      return disk.sync_data(io_, recovered_.active_file);
-    case Stage::sync_length:
-      if (!io) return finish(fail(io.error()));
-      recovered_.resume.file_bytes = align_up(tail_.value, block);
-      return finish({});
     case Stage::close_failed: return call_last(done_, fail(std::move(error_)));
     case Stage::idle: break;
   }
@@ -432,30 +412,21 @@ void Recovery::open_active() {
   environment_.disk.open(io_, log_.segments.back()->path, OpenMode::write, Disk::Access::direct);
 }
 
-// First zeros behind the last whole batch of its block, then the length: at any cut the same prefix
-// verifies.
-void Recovery::write_zero_tail() {
-  if (tail_.value % block == 0) return cut_tail();
-  slab_ = environment_.slabs.take(block);
-  if (slab_.empty()) return finish(fail(Errc::overloaded, "no memory to recover a log"));
-  stage_ = Stage::read_tail;
-  environment_.disk.read(io_, recovered_.active_file, Position{align_down(tail_.value, block)},
-                         {slab_.slab()->data(), block});
-}
-
 // What is cut off may be all that proves that damage before it was durable once, and with it the
 // whole batches between: without it the next recovery would take them for torn.
 //
 //   | damaged batch, whole batch | torn batch, whole batch |
 //                                 tail_     durable_position of the last one: behind the damage
 //
-// So a checkpoint says where the log ends before the proof goes. Bytes up to the end of the tail's
-// block prove nothing: they are of the same commit as the last whole batch.
+// So a checkpoint says where the log ends before the proof goes.
 void Recovery::cut_tail() {
   const auto cut = [this](Result<void> remembered) {
     if (!remembered) return finish(fail(remembered.error()));
-    stage_ = Stage::set_length;
-    environment_.disk.set_length(io_, recovered_.active_file, align_up(tail_.value, block));
+    tail_cut_.start(recovered_.active_file, tail_, [this](auto done) {
+      if (!done) return finish(fail(done.error()));
+      recovered_.resume.file_bytes = align_up(tail_.value, block);
+      finish({});
+    });
   };
   if (!last_found_.went_on_behind) return cut({});
   const Segment& segment = *log_.segments.back();

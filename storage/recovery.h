@@ -14,6 +14,7 @@
 #include "storage/segment_removal.h"
 #include "storage/segment_scan.h"
 #include "storage/segment_writer.h"
+#include "storage/tail_cut.h"
 
 #include <functional>
 #include <memory>
@@ -51,7 +52,6 @@ class Recovery {
   void on_scanned(SegmentScan::Found found);
   void on_scans_done();
   void open_active();
-  void write_zero_tail();
   void cut_tail();
   void finish(Result<void> outcome);
   void refuse(std::string reason);
@@ -75,10 +75,6 @@ class Recovery {
     sync_aside,
     open_active,
     sync_active,
-    read_tail,
-    write_tail,
-    set_length,
-    sync_length,
     close_failed
   } stage_ = Stage::idle;
   LogEnvironment environment_;
@@ -103,6 +99,7 @@ class Recovery {
   std::size_t at_scan_ = 0;
   SegmentScan::Found last_found_;
   Position tail_;  // end of the last whole batch of the active segment
+  TailCut tail_cut_;
 };
 
 }  // namespace millrace

@@ -6,13 +6,7 @@
 
 #include <fmt/core.h>
 
-#include <cstring>
-
 namespace millrace {
-
-namespace {
-constexpr std::uint64_t block = Disk::direct_alignment;
-}
 
 Truncation::Truncation(Disk& disk, SlabPool& slabs, SegmentPool& pool, std::string directory,
                        std::vector<SegmentRef> segments, Offset end, Done done)
@@ -23,7 +17,8 @@ Truncation::Truncation(Disk& disk, SlabPool& slabs, SegmentPool& pool, std::stri
       segments_(std::move(segments)),
       end_(end),
       done_(std::move(done)),
-      io_(this, Completion::to<&Truncation::step, Truncation>()) {}
+      io_(this, Completion::to<&Truncation::step, Truncation>()),
+      tail_cut_(disk, slabs) {}
 
 // The place of the cut is found before anything is removed: a wrong `end` changes nothing.
 void Truncation::start() {
@@ -67,61 +62,36 @@ void Truncation::remove_later() {
                                               [this](auto removed) {
                                                 if (!removed)
                                                   return call_last(done_, fail(removed.error()));
-                                                cut();
+                                                open();
                                               });
   removal_->start();
 }
 
-void Truncation::cut() {
+void Truncation::open() {
   stage_ = Stage::open;
   disk_.open(io_, last_->path, OpenMode::write, Disk::Access::direct);
 }
 
 void Truncation::step(IoResult io) {
-  const auto give_up = [&] {
-    outcome_ = fail(io.error());
-    stage_ = Stage::close;
-    disk_.close(io_, file_);
-  };
   switch (stage_) {
     case Stage::remove_index:
       if (!io && io.error().code != Errc::not_found) return call_last(done_, fail(io.error()));
       return remove_later();
     case Stage::open:
       if (!io) return call_last(done_, fail(io.error()));
-      file_ = FileId{static_cast<std::int32_t>(*io)};
-      slab_ = slabs_.take(block);
-      stage_ = Stage::read;
-      return disk_.read(io_, file_, Position{align_down(cut_.value, block)},
-                        {slab_.slab()->data(), block});
-    case Stage::read: {
-      if (!io) return give_up();
-      if (cut_.value % block == 0) {
-        stage_ = Stage::set_length;
-        return disk_.set_length(io_, file_, cut_.value);
-      }
-      std::memset(slab_.slab()->data() + cut_.value % block, 0, block - cut_.value % block);
-      stage_ = Stage::write;
-      const ByteView bytes = slab_.bytes().first(block);
-      return disk_.write(io_, file_, Position{align_down(cut_.value, block)}, {&bytes, 1},
-                         WriteSync::yes);
-    }
-    case Stage::write:
-      if (!io) return give_up();
-      stage_ = Stage::set_length;
-      return disk_.set_length(io_, file_, align_up(cut_.value, block));
-    case Stage::set_length:
-      if (!io) return give_up();
-      stage_ = Stage::sync;
-      return disk_.sync_data(io_, file_);
-    case Stage::sync:
-      if (!io) return give_up();
-      stage_ = Stage::close;
-      return disk_.close(io_, file_);
+      return cut(FileId{static_cast<std::int32_t>(*io)});
     case Stage::close: return call_last(done_, std::move(outcome_));
     case Stage::idle: break;
   }
   UNREACHABLE("a truncation completed an I/O it never started");
+}
+
+void Truncation::cut(FileId file) {
+  tail_cut_.start(file, cut_, [this, file](auto outcome) {
+    outcome_ = std::move(outcome);
+    stage_ = Stage::close;
+    disk_.close(io_, file);
+  });
 }
 
 }  // namespace millrace

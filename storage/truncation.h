@@ -10,6 +10,7 @@
 #include "storage/segment_removal.h"
 #include "storage/segment_scan.h"
 #include "storage/slab.h"
+#include "storage/tail_cut.h"
 
 #include <functional>
 #include <memory>
@@ -30,19 +31,11 @@ class Truncation {
  private:
   void remove_index();
   void remove_later();
-  void cut();
+  void open();
+  void cut(FileId file);
   void step(IoResult io);
 
-  enum class Stage {
-    idle,
-    remove_index,
-    open,
-    read,
-    write,
-    set_length,
-    sync,
-    close
-  } stage_ = Stage::idle;
+  enum class Stage { idle, remove_index, open, close } stage_ = Stage::idle;
   Disk& disk_;
   SlabPool& slabs_;
   SegmentPool& pool_;
@@ -51,8 +44,7 @@ class Truncation {
   const Offset end_;
   Done done_;
   Completion io_;
-  FileId file_;
-  Buffer slab_;
+  TailCut tail_cut_;
   SegmentRef last_;
   Position cut_;
   std::unique_ptr<SegmentScan> scan_;
