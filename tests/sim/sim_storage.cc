@@ -93,6 +93,11 @@ Result<void> SimStorage::close() {
   return closed;
 }
 
+void SimStorage::start_close(Log::Done done) {
+  open_ = false;
+  log().close(std::move(done));
+}
+
 void SimStorage::wind_up() { (void)close(); }
 
 void SimStorage::crash(const CrashPolicy& policy) {

@@ -49,6 +49,8 @@ class SimStorage final : public LogListener {
   // -- life
   Result<void> open();
   Result<void> close();
+  // The first half of a close, for tests that look at what happens meanwhile; close is the second.
+  void start_close(Log::Done done);
   // Cuts the power now (or finds it cut), winds the old process up and opens again.
   Result<void> crash_and_reopen(const CrashPolicy& policy);
   void crash(const CrashPolicy& policy);  // without the new open
