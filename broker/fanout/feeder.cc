@@ -12,14 +12,9 @@ namespace millrace {
 // -- requests
 // ---------------------------------------------------------------------------------------------------------
 
-std::size_t Feeder::count_of(ClientHandle client) const {
-  const auto found = counts_.find(client);
-  return found == counts_.end() ? 0 : found->second;
-}
-
 void Feeder::subscribe(ClientHandle client, std::uint64_t request_id, Partition& partition,
                        const SubscribeRequest& request) {
-  const Subscription::Key key{client, request.subscription};
+  const ClientKey key{client, request.subscription};
   const auto refuse = [&](Error error) {
     core_.clients.refuse(client, request_id, std::move(error));
   };
@@ -38,20 +33,15 @@ void Feeder::subscribe(ClientHandle client, std::uint64_t request_id, Partition&
   if (auto readable = partition.check_readable(request.offset); !readable) {
     return refuse(readable.error());
   }
-  auto& subscription =
-      *subscriptions_
-           .emplace(key, std::make_unique<Subscription>(*this, key, request_id, partition,
-                                                        request.offset, request.credit_bytes))
-           .first->second;
-  ++counts_[client];
+  Subscription& subscription = subscriptions_.add(std::make_unique<Subscription>(
+      *this, key, request_id, partition, request.offset, request.credit_bytes));
   core_.clients.send(client, request_id,
                      SubscribedReply{partition.log().start_offset(), partition.committed_end()});
   go_on(subscription);
 }
 
 Subscription* Feeder::find(ClientHandle client, std::uint64_t request_id, std::uint64_t id) {
-  const auto found = subscriptions_.find({client, id});
-  if (found != subscriptions_.end()) return found->second.get();
+  if (Subscription* found = subscriptions_.find({client, id})) return found;
   core_.clients.refuse(client, request_id,
                        {Errc::bad_state, fmt::format("this client has no subscription {}", id)});
   return nullptr;
@@ -172,30 +162,22 @@ void Feeder::end(Subscription& subscription) {
   if (subscription.reserved > 0) {
     core_.clients.release(subscription.key.client, std::exchange(subscription.reserved, 0));
   }
-  const auto found = subscriptions_.find(subscription.key);
-  dead_.push_back(std::move(found->second));
-  subscriptions_.erase(found);
-  const auto count = counts_.find(dead_.back()->key.client);
-  if (--count->second == 0) counts_.erase(count);
+  subscriptions_.bury(subscription);
 }
 
 void Feeder::client_gone(ClientHandle client) {
-  for (auto it = subscriptions_.lower_bound({client, 0}); it != subscriptions_.end();) {
-    Subscription& subscription = *(it++)->second;
-    if (subscription.key.client != client) break;
-    end(subscription);
-  }
+  subscriptions_.for_each_of(client, [&](Subscription& subscription) { end(subscription); });
 }
 
 void Feeder::end_all(const Partition& partition, const Error& error) {
-  for (auto it = subscriptions_.begin(); it != subscriptions_.end();) {
-    Subscription& subscription = *(it++)->second;
+  subscriptions_.for_each([&](Subscription& subscription) {
     if (&subscription.partition == &partition) fail_subscription(subscription, error);
-  }
+  });
 }
 
 void Feeder::end_all(const Error& error) {
-  while (!subscriptions_.empty()) fail_subscription(*subscriptions_.begin()->second, error);
+  subscriptions_.for_each(
+      [&](Subscription& subscription) { fail_subscription(subscription, error); });
 }
 
 }  // namespace millrace

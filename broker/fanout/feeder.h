@@ -6,13 +6,12 @@
 // decides where to go on.
 #pragma once
 
+#include "broker/by_client.h"
 #include "broker/core.h"
 #include "broker/fanout/subscription.h"
 #include "broker/requests.h"
 
-#include <map>
-#include <memory>
-#include <vector>
+#include <cstddef>
 
 namespace millrace {
 
@@ -44,16 +43,14 @@ class Feeder {
   void client_gone(ClientHandle client);
   void end_all(const Partition& partition, const Error& error);
   void end_all(const Error& error);
-  void tidy() { dead_.clear(); }
+  void tidy() { subscriptions_.tidy(); }
 
   std::size_t size() const { return subscriptions_.size(); }
 
  private:
-  using Subscriptions = std::map<Subscription::Key, std::unique_ptr<Subscription>>;
-
   // Null, after an answer, when there is none.
   Subscription* find(ClientHandle client, std::uint64_t request_id, std::uint64_t id);
-  std::size_t count_of(ClientHandle client) const;
+  std::size_t count_of(ClientHandle client) const { return subscriptions_.count_of(client); }
   void feed(Subscription& subscription);
   void read(Subscription& subscription, std::size_t bytes_max);
   void on_read(Subscription& subscription, Result<ReadResult> result);
@@ -63,10 +60,8 @@ class Feeder {
   void end(Subscription& subscription);
 
   const Core& core_;
-  Subscriptions subscriptions_;
-  std::map<ClientHandle, std::size_t> counts_;
+  ByClient<Subscription> subscriptions_;
   IntrusiveList<Subscription> ready_;
-  std::vector<std::unique_ptr<Subscription>> dead_;
 };
 
 }  // namespace millrace

@@ -8,6 +8,7 @@
 // batch is sent while it is above 0.
 #pragma once
 
+#include "broker/by_client.h"
 #include "broker/clients.h"
 #include "storage/base/ids.h"
 #include "storage/log.h"
@@ -22,13 +23,7 @@ class Partition;
 
 class Subscription final : public RoomWaiter {
  public:
-  struct Key {
-    ClientHandle client;
-    std::uint64_t id = 0;
-    friend auto operator<=>(const Key&, const Key&) = default;
-  };
-
-  Subscription(Feeder& feeder, const Key& k, std::uint64_t request, Partition& p, Offset from,
+  Subscription(Feeder& feeder, const ClientKey& k, std::uint64_t request, Partition& p, Offset from,
                std::uint32_t credit_bytes)
       : key(k),
         request_id(request),
@@ -43,7 +38,7 @@ class Subscription final : public RoomWaiter {
   void grant(std::uint32_t bytes);
   std::uint32_t credit_left() const { return credit > 0 ? static_cast<std::uint32_t>(credit) : 0; }
 
-  const Key key;
+  const ClientKey key;
   const std::uint64_t request_id;  // of the Subscribe: every push carries it
   Partition& partition;
   Offset cursor;

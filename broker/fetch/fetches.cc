@@ -10,7 +10,7 @@ namespace millrace {
 
 class Fetches::Fetch final : public RoomWaiter, public ParkedFetch {
  public:
-  Fetch(Fetches& o, Key k, Partition& p, const FetchRequest& request)
+  Fetch(Fetches& o, const ClientKey& k, Partition& p, const FetchRequest& request)
       : owner(o),
         key(k),
         partition(p),
@@ -30,7 +30,7 @@ class Fetches::Fetch final : public RoomWaiter, public ParkedFetch {
   }
 
   Fetches& owner;
-  const Key key;
+  const ClientKey key;
   Partition& partition;
   const Offset offset;
   const std::uint32_t min_bytes, max_bytes;
@@ -44,12 +44,7 @@ class Fetches::Fetch final : public RoomWaiter, public ParkedFetch {
 Fetches::Fetches(const Core& core) : core_(core) {}
 Fetches::~Fetches() = default;
 
-void Fetches::tidy() { dead_.clear(); }
-
-std::size_t Fetches::count_of(ClientHandle client) const {
-  const auto found = counts_.find(client);
-  return found == counts_.end() ? 0 : found->second;
-}
+void Fetches::tidy() { fetches_.tidy(); }
 
 void Fetches::begin(ClientHandle client, std::uint64_t request_id, Partition& partition,
                     const FetchRequest& request) {
@@ -63,7 +58,7 @@ void Fetches::begin(ClientHandle client, std::uint64_t request_id, Partition& pa
              "raise limits.parked_fetches_per_client_max",
              count_of(client), limits.parked_fetches_per_client_max)});
   }
-  const Key key{client, request_id};
+  const ClientKey key{client, request_id};
   if (fetches_.contains(key)) {
     return core_.clients.refuse(
         client, request_id,
@@ -73,9 +68,7 @@ void Fetches::begin(ClientHandle client, std::uint64_t request_id, Partition& pa
   clamped.max_bytes = std::clamp<std::uint32_t>(request.max_bytes, 1, limits.fetch_bytes_max);
   clamped.min_bytes = std::min(request.min_bytes, clamped.max_bytes);
   clamped.wait_ms = std::min(request.wait_ms, limits.fetch_wait_ms_max);
-  auto& fetch =
-      *fetches_.emplace(key, std::make_unique<Fetch>(*this, key, partition, clamped)).first->second;
-  ++counts_[client];
+  Fetch& fetch = fetches_.add(std::make_unique<Fetch>(*this, key, partition, clamped));
   if (clamped.wait_ms == 0) {
     fetch.expired = true;
   } else {
@@ -126,20 +119,20 @@ void Fetches::answer(Fetch& fetch, ReadResult result) {
   if (result.next_offset > fetch.offset)
     metrics.events_fetched.add(result.next_offset - fetch.offset);
   metrics.fetch_latency.record_ns((core_.environment.clock.now() - fetch.received).ns);
-  const Key key = fetch.key;
+  const ClientKey key = fetch.key;
   FetchedReply reply;
   reply.start_offset = fetch.partition.log().start_offset();
   reply.end_offset = fetch.partition.committed_end();
   reply.next_offset = result.next_offset;
   reply.data = std::move(result.buffers);
   end(fetch);
-  core_.clients.send(key.client, key.request_id, std::move(reply));
+  core_.clients.send(key.client, key.id, std::move(reply));
 }
 
 void Fetches::refuse(Fetch& fetch, const Error& error) {
-  const Key key = fetch.key;
+  const ClientKey key = fetch.key;
   end(fetch);
-  core_.clients.refuse(key.client, key.request_id, error);
+  core_.clients.refuse(key.client, key.id, error);
 }
 
 // The fetch may be inside of a callback of its own read or timer: it lives until tidy.
@@ -149,30 +142,21 @@ void Fetches::end(Fetch& fetch) {
   fetch.deadline.cancel();
   fetch.read.reset();
   if (fetch.reserved > 0) core_.clients.release(fetch.key.client, std::exchange(fetch.reserved, 0));
-  const auto found = fetches_.find(fetch.key);
-  dead_.push_back(std::move(found->second));
-  fetches_.erase(found);
-  const auto count = counts_.find(dead_.back()->key.client);
-  if (--count->second == 0) counts_.erase(count);
+  fetches_.bury(fetch);
 }
 
 void Fetches::client_gone(ClientHandle client) {
-  for (auto it = fetches_.lower_bound(Key{client, 0}); it != fetches_.end();) {
-    Fetch& fetch = *(it++)->second;
-    if (fetch.key.client != client) break;
-    end(fetch);
-  }
+  fetches_.for_each_of(client, [&](Fetch& fetch) { end(fetch); });
 }
 
 void Fetches::end_all(const Partition& partition, const Error& error) {
-  for (auto it = fetches_.begin(); it != fetches_.end();) {
-    Fetch& fetch = *(it++)->second;
+  fetches_.for_each([&](Fetch& fetch) {
     if (&fetch.partition == &partition) refuse(fetch, error);
-  }
+  });
 }
 
 void Fetches::end_all(const Error& error) {
-  while (!fetches_.empty()) refuse(*fetches_.begin()->second, error);
+  fetches_.for_each([&](Fetch& fetch) { refuse(fetch, error); });
 }
 
 }  // namespace millrace

@@ -10,6 +10,7 @@
 // soon as it is read.
 #pragma once
 
+#include "broker/by_client.h"
 #include "broker/clients.h"
 #include "broker/core.h"
 #include "broker/fetch/fetch_waiters.h"
@@ -17,9 +18,7 @@
 #include "storage/io/timers.h"
 #include "storage/log.h"
 
-#include <map>
-#include <memory>
-#include <vector>
+#include <cstddef>
 
 namespace millrace {
 
@@ -47,13 +46,8 @@ class Fetches {
 
  private:
   class Fetch;
-  struct Key {
-    ClientHandle client;
-    std::uint64_t request_id = 0;
-    friend auto operator<=>(const Key&, const Key&) = default;
-  };
 
-  std::size_t count_of(ClientHandle client) const;
+  std::size_t count_of(ClientHandle client) const { return fetches_.count_of(client); }
   void serve(Fetch& fetch);
   void park(Fetch& fetch, std::size_t missing);
   void read(Fetch& fetch, std::size_t bytes_max);
@@ -63,9 +57,7 @@ class Fetches {
   void end(Fetch& fetch);
 
   const Core& core_;
-  std::map<Key, std::unique_ptr<Fetch>> fetches_;
-  std::map<ClientHandle, std::size_t> counts_;
-  std::vector<std::unique_ptr<Fetch>> dead_;
+  ByClient<Fetch> fetches_;  // the id is that of the request
 };
 
 }  // namespace millrace
