@@ -12,8 +12,6 @@
 namespace millrace::cli {
 namespace {
 
-using namespace std::chrono_literals;
-
 // A place, or a range. A place is tried first because times have colons too.
 Outcome<PlaceRange> parse_where(const ConsumeArguments& arguments) {
   const auto now = wall_now_ns();
@@ -39,13 +37,7 @@ int print_all(Reader& reader, EventPrinter& printer, const std::string& topic,
               std::optional<std::uint64_t> count_max) {
   ReadFaults faults(topic);
   while (!reader.finished() && !interrupted() && !printer.stopped()) {
-    // Without a wait first: while events are at hand the output is not flushed.
-    auto batch = reader.next(0ms);
-    if (batch && batch->events.empty() && !reader.finished()) {
-      printer.flush();
-      if (printer.stopped()) break;
-      batch = reader.next(250ms);
-    }
+    auto batch = next_batch(reader, printer);
     if (!batch) {
       printer.flush();
       if (!faults.survives(batch.error())) return exit_code::failed;

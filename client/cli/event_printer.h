@@ -4,8 +4,10 @@
 
 #include "context.h"
 #include "event_format.h"
+#include "millrace/reader.h"
 #include "output_buffer.h"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -42,5 +44,17 @@ class EventPrinter {
   OutputBuffer output_;
   std::uint64_t count_ = 0;
 };
+
+// The next events of a Reader or LiveReader; none when none came for a quarter of a second, which
+// is how often the caller looks at its signals. Without a wait first: while events are at hand the
+// output is not flushed.
+template <class AnyReader>
+Outcome<EventBatch> next_batch(AnyReader& reader, EventPrinter& printer) {
+  auto batch = reader.next(std::chrono::milliseconds(0));
+  if (!batch || !batch->events.empty()) return batch;
+  printer.flush();
+  if (printer.stopped()) return batch;
+  return reader.next(std::chrono::milliseconds(250));
+}
 
 }  // namespace millrace::cli

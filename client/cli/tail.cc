@@ -11,8 +11,6 @@
 namespace millrace::cli {
 namespace {
 
-using namespace std::chrono_literals;
-
 void say_gaps(const Context& context, const std::string& topic, LiveReader& reader) {
   for (const LiveGap& gap : reader.take_gaps()) {
     const std::string place = fmt::format("gap in {}/{}: the live feed dropped offsets {}:{}",
@@ -30,12 +28,7 @@ int print_live(const Context& context, LiveReader& reader, EventPrinter& printer
   ReadFaults faults(arguments.topic);
   const auto code = [&faults] { return faults.any() ? exit_code::failed : exit_code::done; };
   while (!interrupted() && !printer.stopped()) {
-    auto batch = reader.next(0ms);
-    if (batch && batch->events.empty()) {
-      printer.flush();
-      if (printer.stopped()) break;
-      batch = reader.next(250ms);
-    }
+    auto batch = next_batch(reader, printer);
     say_gaps(context, arguments.topic, reader);
     if (!batch) {
       printer.flush();

@@ -1,7 +1,7 @@
 // Walks the batches of received messages and shows their events: verified, decompressed, without
 // what was seen before or lies outside the asked range.
 //
-// Owner: a Reader's or LiveReader's core. Thread: the user's, one at a time. Event views point into
+// Owner: InboxReader. Thread: the user's, one at a time. Event views point into
 // the message (or the decompressed body) and live until the next call. Fails: bytes that do not
 // verify give Errc::corrupt with their offsets, once; the next call goes on behind them. So do
 // offsets that are missing although nobody said why.

@@ -1,4 +1,4 @@
-#include "batch_reader.h"
+#include "inbox_reader.h"
 #include "live_endpoint.h"
 #include "live_feed.h"
 #include "millrace/reader.h"
@@ -6,7 +6,6 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <condition_variable>
 
 namespace millrace {
@@ -23,9 +22,11 @@ class LiveReaderCore {
   LiveReaderCore(const Client& client, const Topic& topic, std::string endpoint,
                  ReaderOptions options)
       : client_(client),
-        reader_(topic.key.name, options.batch_bytes_max),
         feed_(std::make_shared<LiveFeed>(*client.connection(), topic, std::move(endpoint),
-                                         options.credit_bytes)) {}
+                                         options.credit_bytes)),
+        reader_(topic.key.name, options.batch_bytes_max, [this](std::uint32_t, std::size_t bytes) {
+          client_.connection()->post([feed = feed_, bytes] { feed->grant(bytes); });
+        }) {}
   ~LiveReaderCore() {
     client_.connection()->post([feed = feed_] { feed->stop(); });
   }
@@ -58,7 +59,7 @@ class LiveReaderCore {
     std::vector<std::uint64_t> offsets;
     for (std::uint32_t i = 0; i < topic.partitions; ++i) {
       offsets.push_back((*ends)[i].end_offset);
-      cursors_.push_back({i, offsets[i], UINT64_MAX});
+      reader_.add({i, offsets[i], UINT64_MAX});
     }
     client_.connection()->post(
         [feed = feed_, offsets = std::move(offsets)] { feed->begin(offsets); });
@@ -68,23 +69,7 @@ class LiveReaderCore {
   Outcome<EventBatch> next(std::chrono::milliseconds wait) {
     const TimePoint until = SteadyClock::now() + wait;
     std::lock_guard lock(mutex_);
-    for (;;) {
-      if (current_ < cursors_.size()) {
-        if (auto shown = reader_.next(cursors_[current_])) return std::move(*shown);
-        client_.connection()->post([feed = feed_, bytes = message_bytes_] { feed->grant(bytes); });
-        current_ = UINT32_MAX;
-      }
-      auto delivered = feed_->inbox().take(until);
-      if (!delivered) return EventBatch{};
-      if (delivered->error) {
-        ReadCursor& failed = cursors_[delivered->slot];
-        failed.position = std::max(failed.position, delivered->next_offset);
-        return refuse(std::move(*delivered->error));
-      }
-      current_ = delivered->slot;
-      message_bytes_ = delivered->bytes();
-      reader_.start(std::move(*delivered));
-    }
+    return reader_.next(feed_->inbox(), until);
   }
 
   std::vector<LiveGap> take_gaps() { return feed_->take_gaps(); }
@@ -92,11 +77,8 @@ class LiveReaderCore {
  private:
   Client client_;  // the feed runs on its thread
   std::mutex mutex_;
-  std::vector<ReadCursor> cursors_;  // by partition
-  std::uint32_t current_ = UINT32_MAX;
-  std::size_t message_bytes_ = 0;
-  BatchReader reader_;
   std::shared_ptr<LiveFeed> feed_;
+  InboxReader reader_;  // a slot is a partition
 };
 
 }  // namespace detail

@@ -1,7 +1,7 @@
 #include "millrace/reader.h"
 
-#include "batch_reader.h"
 #include "errors.h"
+#include "inbox_reader.h"
 #include "places.h"
 #include "reader_feed.h"
 
@@ -24,12 +24,12 @@ class ReaderCore {
   ReaderCore(const Client& client, const Topic& topic, const std::vector<FeedStart>& starts,
              ReaderOptions options)
       : client_(client),
-        reader_(topic.key.name, options.batch_bytes_max),
         grant_bytes_(options.credit_bytes / 4),
         feed_(std::make_shared<ReaderFeed>(*client.connection(), topic, starts,
-                                           options.credit_bytes)) {
-    for (const FeedStart& start : starts)
-      cursors_.push_back({start.partition, start.begin, start.end});
+                                           options.credit_bytes)),
+        reader_(topic.key.name, options.batch_bytes_max,
+                [this](std::uint32_t slot, std::size_t bytes) { used_up(slot, bytes); }) {
+    for (const FeedStart& start : starts) reader_.add({start.partition, start.begin, start.end});
     used_bytes_.resize(starts.size());
     client_.connection()->post([feed = feed_] { feed->start(); });
   }
@@ -40,63 +40,36 @@ class ReaderCore {
   Outcome<EventBatch> next(std::chrono::milliseconds wait) {
     const TimePoint until = SteadyClock::now() + wait;
     std::lock_guard lock(mutex_);
-    for (;;) {
-      ReadCursor* cursor = current_ < cursors_.size() ? &cursors_[current_] : nullptr;
-      if (cursor != nullptr) {
-        if (auto shown = reader_.next(*cursor)) return std::move(*shown);
-        used_up();
-      }
-      if (all_finished()) return EventBatch{};
-      auto delivered = feed_->inbox().take(until);
-      if (!delivered) return EventBatch{};
-      if (delivered->error) {
-        ReadCursor& failed = cursors_[delivered->slot];
-        failed.position = std::max(failed.position, delivered->next_offset);
-        return refuse(std::move(*delivered->error));
-      }
-      current_ = delivered->slot;
-      message_bytes_ = delivered->bytes();
-      reader_.start(std::move(*delivered));
-    }
+    return reader_.next(feed_->inbox(), until);
   }
 
   bool finished() const {
     std::lock_guard lock(mutex_);
-    return all_finished();
+    return reader_.all_finished();
   }
   std::uint64_t position(std::uint32_t partition) const {
     std::lock_guard lock(mutex_);
-    for (const ReadCursor& cursor : cursors_) {
+    for (const ReadCursor& cursor : reader_.cursors()) {
       if (cursor.partition == partition) return cursor.position;
     }
     return 0;
   }
 
  private:
-  bool all_finished() const {
-    return std::all_of(cursors_.begin(), cursors_.end(),
-                       [](const ReadCursor& c) { return c.finished(); });
-  }
-
-  void used_up() {
-    std::size_t& used = used_bytes_[current_];
-    used += message_bytes_;
-    if (used >= grant_bytes_)
-      client_.connection()->post([feed = feed_, slot = current_, bytes = std::exchange(used, 0)] {
-        feed->grant(slot, bytes);
-      });
-    current_ = UINT32_MAX;
+  void used_up(std::uint32_t slot, std::size_t bytes) {
+    std::size_t& used = used_bytes_[slot];
+    used += bytes;
+    if (used < grant_bytes_) return;
+    client_.connection()->post(
+        [feed = feed_, slot, granted = std::exchange(used, 0)] { feed->grant(slot, granted); });
   }
 
   Client client_;  // the feed runs on its thread
   mutable std::mutex mutex_;
-  std::vector<ReadCursor> cursors_;
   std::vector<std::size_t> used_bytes_;  // per slot, not granted again yet
-  std::uint32_t current_ = UINT32_MAX;   // slot of the message that is being shown
-  std::size_t message_bytes_ = 0;
-  BatchReader reader_;
-  const std::uint32_t grant_bytes_;  // credit is given back in steps of this
+  const std::uint32_t grant_bytes_;      // credit is given back in steps of this
   std::shared_ptr<ReaderFeed> feed_;
+  InboxReader reader_;
 };
 
 }  // namespace detail
