@@ -174,6 +174,7 @@ int bench_produce(const Context& context, const BenchArguments& arguments) {
   if (const auto fault = usage_fault(arguments); !fault.empty()) return report_usage(fault);
   const auto client = connect(context);
   if (!client) return client.error();
+  finish_on_interrupt();  // a topic of its own is deleted at the end
   const auto topic = BenchTopic::open(*client, arguments);
   if (topic == nullptr) return exit_code::failed;
   BenchLoadResult load = arguments.latency ? run_bench_latency(context, arguments, topic->name())
@@ -186,6 +187,7 @@ int bench_consume(const Context& context, const BenchArguments& arguments) {
   if (const auto fault = usage_fault(arguments); !fault.empty()) return report_usage(fault);
   const auto client = connect(context);
   if (!client) return client.error();
+  finish_on_interrupt();  // a topic of its own is deleted at the end
   const auto topic = BenchTopic::open(*client, arguments);
   if (topic == nullptr) return exit_code::failed;
   std::uint64_t written = 0;

@@ -71,6 +71,7 @@ int consume(const Context& context, const ConsumeArguments& arguments) {
   if (!reader)
     return report_unreadable(fmt::format("cannot read {}", arguments.topic), *path, reader.error());
 
+  finish_on_interrupt();
   EventPrinter printer(std::move(*format), STDOUT_FILENO);
   int code = print_all(*reader, printer, arguments.topic, arguments.count);
   const bool follows = !range->end && !arguments.count;

@@ -1,6 +1,7 @@
 // millrace doctor: what this machine gives a broker
 #include "commands.h"
 #include "disk_probe.h"
+#include "interrupt.h"
 #include "machine_probe.h"
 #include "summary.h"
 #include "text_table.h"
@@ -25,9 +26,11 @@ const char* name_of(Verdict verdict) {
 }  // namespace
 
 int doctor(const Context& context, const DoctorArguments& arguments) {
+  finish_on_interrupt();  // the self-test removes its file
   std::vector<Check> checks = probe_machine();
   for (Check& check : probe_disk(context, arguments.data_dir, arguments.self_test))
     checks.push_back(std::move(check));
+  if (interrupted()) return exit_code::interrupted;
   bool stops = false;
   Json list = Json::array();
   TextTable table({"CHECK", "VERDICT", "FOUND", "WHAT TO DO"});

@@ -1,5 +1,7 @@
 #include "interrupt.h"
 
+#include "context.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -11,9 +13,11 @@ namespace {
 
 // Process-wide because a signal handler has no other place to look.
 std::atomic<bool> signal_came{false};
+std::atomic<bool> finishes{false};
 int wake_pipe[2] = {-1, -1};
 
 void on_signal(int) {
+  if (!finishes.load(std::memory_order_relaxed)) ::_exit(exit_code::interrupted);
   signal_came.store(true, std::memory_order_relaxed);
   const char byte = 0;
   [[maybe_unused]] const auto ignored = ::write(wake_pipe[1], &byte, 1);
@@ -33,6 +37,8 @@ void install_signal_handlers() {
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &ignore, nullptr);
 }
+
+void finish_on_interrupt() { finishes.store(true, std::memory_order_relaxed); }
 
 bool interrupted() { return signal_came.load(std::memory_order_relaxed); }
 

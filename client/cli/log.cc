@@ -120,6 +120,7 @@ Totals totals_of(const DirectoryReport& report) {
 
 Result<DirectoryReport> inspect_with_progress(const Context& context, const std::string& directory,
                                               inspect::Depth depth) {
+  finish_on_interrupt();
   ProgressLine progress(context);
   const double begin = monotonic_seconds();
   return inspect::inspect_directory(directory, depth, [&](const inspect::ProgressPoint& point) {
@@ -315,6 +316,7 @@ int log_verify(const Context& context, const std::string& directory) {
 int log_describe(const Context& context, const std::string& directory) {
   const auto found = inspect_with_progress(context, directory, inspect::Depth::describe);
   if (!found) return report("cannot describe", found.error().to_string());
+  if (interrupted()) return exit_code::interrupted;
   if (context.json()) {
     print_json(to_json(*found));
   } else {

@@ -226,6 +226,7 @@ int produce(const Context& context, const ProduceArguments& arguments) {
                   fmt::format("unknown_partition: topic '{}' has partitions 0 to {}, not {}",
                               arguments.topic, producer->partitions() - 1, *arguments.partition));
 
+  finish_on_interrupt();
   Totals totals;
   EventSource source(arguments, std::move(separator));
   const double begin = monotonic_seconds();

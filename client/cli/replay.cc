@@ -186,6 +186,7 @@ int replay(const Context& context, const ReplayArguments& arguments) {
   if (!topic) return report(fmt::format("cannot replay {}", path->topic), topic.error());
   std::vector<std::uint32_t> partitions(path->partition ? 1 : topic->partitions);
   std::iota(partitions.begin(), partitions.end(), path->partition.value_or(0));
+  finish_on_interrupt();
   const double begin = monotonic_seconds();
   // The end is fixed before the first event is sent, so a topic can be replayed into itself.
   auto reader = MergedReader::open(*client, path->topic, partitions, *range);

@@ -54,6 +54,7 @@ int tail(const Context& context, const TailArguments& arguments) {
   if (!client) return client.error();
   auto reader = LiveReader::open(*client, arguments.topic);
   if (!reader) return report(fmt::format("cannot follow {}", arguments.topic), reader.error());
+  finish_on_interrupt();
   note(context, fmt::format("following {}", arguments.topic));
   EventPrinter printer(std::move(*format), STDOUT_FILENO);
   int code = print_live(context, *reader, printer, arguments);

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 
 MILLRACE, MILLRACED = sys.argv[1], sys.argv[2]
@@ -418,6 +419,21 @@ def test_an_interrupted_count_is_exit_130():
     follower.wait(timeout=PATIENCE)
 
 
+def test_an_interrupt_while_the_broker_does_not_answer_ends_at_once():
+    for words in (["ping"], ["topic", "list"], ["consume", "a"], ["produce", "a"], ["tail", "a"], ["replay", "a", "--offset", ":"]):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            waiting = subprocess.Popen([MILLRACE, *words, "--broker", "tcp://127.0.0.1:1", "--timeout", "10m"],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            # The client's thread runs: the command is past its arguments and waits.
+            deadline = time.monotonic() + 20
+            while len(os.listdir(f"/proc/{waiting.pid}/task")) == 1:
+                assert time.monotonic() < deadline, "it does not come to wait"
+                time.sleep(0.01)
+            waiting.send_signal(number)
+            assert waiting.wait(timeout=20) == 130, words
+            assert waiting.stdout.read() == b"", words
+
+
 def test_a_reader_that_goes_away_is_a_quiet_end():
     name = new_topic()
     mr("produce", name, stdin=b"line\n" * 100_000).ok()
@@ -629,6 +645,18 @@ def test_doctor():
         assert {"kernel", "io_uring", "file system", "space", "direct I/O", "open files", "zeromq"} <= names
         assert os.listdir(place) == [], "the doctor left something behind"
         assert all(check["advice"] for check in report["checks"] if check["verdict"] != "ok")
+
+
+def test_an_interrupted_doctor_leaves_nothing_behind():
+    with tempfile.TemporaryDirectory() as place:
+        doctor = subprocess.Popen([MILLRACE, "doctor", "--data-dir", place], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 20
+        while not os.listdir(place):
+            assert time.monotonic() < deadline and doctor.poll() is None, "no self-test"
+            time.sleep(0.01)
+        doctor.send_signal(signal.SIGINT)
+        assert doctor.wait(timeout=60) == 130
+        assert os.listdir(place) == []
 
 
 def test_completion():
