@@ -2,11 +2,13 @@
 """Holds the pages to the code: links lead somewhere, the tests that the README names exist, and tables that come from the
 code are what the code says. Usage: pages_test.py [PATH_OF_MILLRACED]"""
 
+import json
 import pathlib
 import re
 import subprocess
 import sys
 import unittest
+import urllib.request
 
 import millrace_client as m
 
@@ -84,6 +86,26 @@ class PagesTest(unittest.TestCase):
         page = (ROOT / "docs" / "operations.md").read_text()
         shown = page.split("<!-- settings: millraced --print-config=markdown -->")[1].split("<!-- end of settings -->")[0]
         self.assertEqual(shown.strip(), printed.strip())
+
+    def test_the_metrics_are_those_of_a_running_broker(self):
+        if MILLRACED is None:
+            self.skipTest("no millraced given")
+        broker = subprocess.Popen([MILLRACED, "--ephemeral"], stdout=subprocess.PIPE)
+        try:
+            address = json.loads(broker.stdout.readline())["http"]
+            exported = urllib.request.urlopen(f"http://{address}/metrics", timeout=30).read().decode()
+        finally:
+            broker.terminate()
+            self.assertEqual(broker.wait(timeout=60), 0)
+            broker.stdout.close()
+        types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", exported, flags=re.M))
+        meanings = dict(re.findall(r"^# HELP (\w+) (.*)$", exported, flags=re.M))
+        section = (ROOT / "docs" / "operations.md").read_text().split("## Health and metrics")[1].split("\n## ")[0]
+        shown = {re.match(r"`(\w+)", cells[0]).group(1): cells[1:] for cells in rows(section, 3) if cells[0].startswith("`")}
+        self.assertEqual(shown, {name: [types[name], meanings[name]] for name in types})
+        later = re.search(r"Consumer groups will bring .*?not zero\.", section, flags=re.S).group(0)
+        for name in re.findall(r"`(millrace_\w+)", later):
+            self.assertNotIn(name, types)
 
 
 if __name__ == "__main__":
