@@ -35,13 +35,20 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   bool insecure = false, check = false;
   app.add_option("--config", command.sources.file, "TOML file with settings")->type_name("FILE");
   auto* data_dir_option =
-      app.add_option("--data-dir", data_dir, "Directory of everything the broker keeps")
+      app.add_option("--data-dir", data_dir,
+                     "Directory of everything the broker keeps. Default ./millrace-data")
           ->type_name("DIR");
-  auto* listen_option =
-      app.add_option("--listen", listen, "Endpoints for requests")->type_name("ENDPOINT");
-  auto* live_option =
-      app.add_option("--live", live, "Endpoints of the live feed, or off")->type_name("ENDPOINT");
-  auto* http_option = app.add_option("--http", http, "HOST:PORT of /health and /metrics, or off")
+  auto* listen_option = app.add_option("--listen", listen,
+                                       "Endpoints for requests, port 0: a free one. Default "
+                                       "tcp://127.0.0.1:7711")
+                            ->type_name("ENDPOINT");
+  auto* live_option = app.add_option("--live", live,
+                                     "Endpoints of the live feed, or off. Default "
+                                     "tcp://127.0.0.1:7712")
+                          ->type_name("ENDPOINT");
+  auto* http_option = app.add_option("--http", http,
+                                     "HOST:PORT of /health and /metrics, or off. Default "
+                                     "127.0.0.1:7713")
                           ->type_name("ENDPOINT");
   auto* ephemeral_option =
       app.add_flag("--ephemeral", command.ephemeral,
@@ -53,10 +60,11 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       ->type_name("section.key=value")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  auto* level_option = app.add_option("--log-level", log_level, "debug, info, warn, error or off")
-                           ->type_name("LEVEL");
+  auto* level_option =
+      app.add_option("--log-level", log_level, "debug, info, warn, error or off. Default info")
+          ->type_name("LEVEL");
   auto* format_option =
-      app.add_option("--log-format", log_format, "text or json")->type_name("FORMAT");
+      app.add_option("--log-format", log_format, "text or json. Default text")->type_name("FORMAT");
   app.add_flag("--check-config", check, "Check the settings and exit");
   auto* print_option = app.add_option("--print-config", print_config,
                                       "Print all settings as TOML and exit; "

@@ -109,6 +109,10 @@ Result<void> check_order(Bound low, Bound high, bool are_bytes, const ConfigOrig
 }  // namespace
 
 Result<void> check_config(const BrokerConfig& config, const ConfigOrigins& origins) {
+  if (config.data.dir.empty()) {
+    return fail(Errc::bad_config, fmt::format("{}data.dir is empty; name a directory",
+                                              origin_of(origins, "data.dir")));
+  }
   if (auto ok = check_listen(config.listen, origins); !ok) return ok;
   const Bound batch{"topic.batch_bytes_max", config.topic.batch_bytes_max};
   const struct {

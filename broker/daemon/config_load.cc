@@ -8,9 +8,9 @@
 
 #include <cctype>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <expected>
 
 namespace millrace {
 namespace {
@@ -67,16 +67,29 @@ Result<void> apply_table(LoadedConfig& loaded, const std::string& file, const st
   return {};
 }
 
-Result<void> apply_file(LoadedConfig& loaded, const std::string& path) {
+// The whole file, or the errno of what failed: streams tell a directory by an exception.
+std::expected<std::string, int> read_file(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "re");
+  if (file == nullptr) return std::unexpected(errno);
+  std::string text;
+  char block[4096];
+  std::size_t count = 0;
   errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in.is_open() || in.bad())
+  while ((count = std::fread(block, 1, sizeof block, file)) > 0) text.append(block, count);
+  const int error = std::ferror(file) != 0 ? errno : 0;
+  std::fclose(file);
+  if (error != 0) return std::unexpected(error);
+  return text;
+}
+
+Result<void> apply_file(LoadedConfig& loaded, const std::string& path) {
+  const auto text = read_file(path);
+  if (!text)
     return fail(Errc::bad_config, fmt::format("{}: cannot read the configuration file: {}; check "
                                               "the path and its permissions",
-                                              path, std::strerror(errno)));
+                                              path, std::strerror(text.error())));
   try {
-    return apply_table(loaded, path, "", toml::parse(text, path));
+    return apply_table(loaded, path, "", toml::parse(*text, path));
   } catch (const toml::parse_error& error) {
     return fail(Errc::bad_config,
                 fmt::format("{}:{}: {}", path, error.source().begin.line, error.description()));

@@ -154,6 +154,17 @@ TEST_CASE("PS-11 broken TOML is refused with file and line") {
                        "directory; check the path and its permissions"));
 }
 
+TEST_CASE(
+    "PS-11 a directory in the file's place is refused, and so is a data directory without a name") {
+  const test::TempDir dir;
+  ConfigSources sources;
+  sources.file = dir.path();
+  CHECK(error_of(load_config(sources)) == dir.path() +
+                                              ": cannot read the configuration file: Is a "
+                                              "directory; check the path and its permissions");
+  CHECK(error_of(load_set("data.dir=")) == "--set: data.dir is empty; name a directory");
+}
+
 TEST_CASE("text that is no endpoint is refused") {
   for (const char* endpoint : {"7711", "http://127.0.0.1:7711", "tcp://127.0.0.1",
                                "tcp://127.0.0.1:99999", "tcp://:1", "ipc://", "off", ""}) {
