@@ -80,8 +80,10 @@ void CheckpointFile::step_load(IoResult io) {
       }
       if (++slot_ < 2) return read_slot(first_read_bytes);
       slab_ = {};
-      if (best_ && !best_->clean) {
-        // A killed process may have left it in a cache, and what it says will be told to consumers.
+      if (best_) {
+        // A killed process, or one whose last write failed, may have left it in a cache; and what
+        // it says will be told to consumers, segments are removed by it, and the next write goes
+        // over the other slot.
         stage_ = Stage::load_sync;
         return disk_.sync_data(io_, file_);
       }
