@@ -303,6 +303,13 @@ void Log::Impl::step_truncate() {
                   fail_log(recovered.error());
                   return call_last(life_done_, fail(recovered.error()));
                 }
+                // A cut that may be in a cache only is nothing to build on.
+                if (!outcome && outcome.error().code != Errc::bad_request &&
+                    recovered->refusal.empty()) {
+                  recovered->refusal =
+                      fmt::format("{} (no more appends until the broker is restarted; reads go on)",
+                                  outcome.error().text);
+                }
                 if (!outcome) {
                   life_done_ = [done = std::move(life_done_), outcome](auto) {
                     done(fail(outcome.error()));

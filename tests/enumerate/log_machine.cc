@@ -79,6 +79,7 @@ void LogMachine::open() {
 
 void LogMachine::close() {
   if (idle()) return;
+  if (before_stop) before_stop();
   note();
   const auto closed = storage_.close();
   require(lost() || closed || tolerant_, "close: " + text_of(closed));
@@ -130,16 +131,23 @@ void LogMachine::send(std::uint64_t producer, std::uint64_t sequence) {
 
 void LogMachine::append(const Bytes& batch) {
   if (idle()) return;
-  auto range = storage_.append(batch);
+  Errc refused = Errc::ok;
+  const auto try_once = [&] {
+    if (storage_.append_error().code != Errc::ok) refused = storage_.append_error().code;
+    return storage_.append(batch);
+  };
+  auto range = try_once();
   for (int turns = 0; !range && range.error().code == Errc::overloaded && turns < 200; ++turns) {
     storage_.turn();  // two segments wait for the disk
-    range = storage_.append(batch);
+    range = try_once();
   }
   for (int tries = 0; tolerant_ && !range && tries < tries_max && !lost(); ++tries) {
     passes_by_itself(range.error().code) ? wait(seconds(1)) : restart();
     if (idle()) return;
-    range = storage_.append(batch);
+    range = try_once();
   }
+  // A refusal that came while we waited is about those before this one.
+  if (refused != Errc::ok) after_refusal(refused);
   if (!range && (lost() || tolerant_)) return;
   require(range.has_value(), "append: " + (range ? "" : range.error().to_string()));
   ++appended_;
@@ -152,13 +160,13 @@ void LogMachine::commit() {
   if (lost()) return;
   require(committed || tolerant_, "commit: " + text_of(committed));
   note();
-  if (!committed) after_refusal();
+  if (!committed) after_refusal(storage_.append_error().code);
 }
 
 // What was refused for want of space was cut off before anybody was told, and is never there. Of
 // what a failed write had begun, the fate is unknown.
-void LogMachine::after_refusal() {
-  const Errc code = storage_.append_error().code;
+void LogMachine::after_refusal(Errc code) {
+  note();
   require(code != Errc::ok, "neither acked nor refused");
   if (passes_by_itself(code)) cut_promises(promises_.acked_end);
 }
@@ -308,6 +316,15 @@ void LogMachine::live_on() {
   require(storage_.append_error().code == Errc::ok, "appends after recovery are refused");
   require(promises_.acked_end == storage_.log().appended_end(),
           "appends after recovery are not acked");
+}
+
+void LogMachine::resume() {
+  const auto before = appended_;
+  const int restarts = restarts_;
+  put(700, 2);
+  require(restarts_ == restarts && appended_ == before + 2 &&
+              promises_.acked_end == storage_.log().appended_end(),
+          "appends do not resume after the faults: " + storage_.append_error().to_string());
 }
 
 }  // namespace millrace::test

@@ -29,6 +29,7 @@ class LogMachine final : public Machine {
   std::unique_ptr<Machine> fork(std::uint64_t seed, sim::SimImage image) const override;
   void tolerate_faults() override { tolerant_ = true; }
   bool wants_restart() override;
+  void resume() override;
 
   // -- verbs of scripts; none does anything once the power is gone or the log is down
   void open();
@@ -78,7 +79,7 @@ class LogMachine final : public Machine {
   void look();
   void adopt();
   void cut_promises(Offset end);
-  void after_refusal();
+  void after_refusal(Errc code);
   void require(bool condition, const std::string& what);
 
   Script script_;

@@ -47,6 +47,10 @@ class Machine {
   virtual void tolerate_faults() = 0;
   // Whether the running program says that only a restart will make it whole again.
   virtual bool wants_restart() = 0;
+  // The faults are lifted and the program runs on: new work is acked without a restart.
+  virtual void resume() = 0;
+  // Called before the script stops a running program.
+  std::function<void()> before_stop;
 
   bool lost() { return !disk().has_power(); }
 

@@ -150,7 +150,9 @@ void ShardMachine::wind_up() {
 }
 
 void ShardMachine::stop() {
-  if (!idle()) wind_up();
+  if (idle()) return;
+  if (before_stop) before_stop();
+  wind_up();
 }
 
 void ShardMachine::lose_power(const sim::CrashPolicy& policy) {
@@ -200,7 +202,7 @@ void ShardMachine::open() {
 
 void ShardMachine::restart() {
   if (idle() || ++restarts_ > restarts_max) return;
-  wind_up();
+  stop();
   open();
 }
 
@@ -518,6 +520,21 @@ void ShardMachine::live_on() {
     if (standing(name) == nullptr) create(name);
     const auto count = static_cast<PartitionIndex>(standing(name)->partitions.size());
     for (PartitionIndex p = 0; p < count; ++p) produce(name, p, 3000, 2);
+  }
+}
+
+void ShardMachine::resume() {
+  const int restarts = restarts_;
+  wait(seconds(2));
+  for (auto& [name, all] : topics_) {
+    Incarnation* topic = standing(name);
+    if (topic == nullptr) continue;
+    for (auto& [index, partition] : topic->partitions) {
+      const std::size_t before = partition.acked.size();
+      produce(name, index, 300, 2);
+      require(restarts_ == restarts && partition.acked.size() == before + 2,
+              name + ": produce does not resume after the faults");
+    }
   }
 }
 

@@ -39,6 +39,7 @@ class ShardMachine final : public Machine {
   std::unique_ptr<Machine> fork(std::uint64_t seed, sim::SimImage image) const override;
   void tolerate_faults() override { tolerant_ = true; }
   bool wants_restart() override;
+  void resume() override;
 
   // -- verbs of scripts; none does anything once the power is gone or the shard is down
   void open();

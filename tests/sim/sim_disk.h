@@ -106,6 +106,8 @@ class SimDisk final : public Disk {
   // The system takes only a part of one write in `denominator`, again and again (0: never).
   void set_short_writes(std::uint64_t denominator) { short_writes_ = denominator; }
   std::uint64_t short_writes() const { return short_writes_taken_; }
+  // Is told the number (as started() counts) of each operation that an injected fault hits.
+  void on_fault(std::function<void(std::uint64_t)> tell) { on_fault_ = std::move(tell); }
   // Bytes that the whole disk can hold; more is storage_full.
   void set_capacity(std::uint64_t bytes) { capacity_bytes_ = bytes; }
   static constexpr std::uint64_t boundless = std::uint64_t{1} << 40;
@@ -238,6 +240,7 @@ class SimDisk final : public Disk {
   std::uint64_t crash_at_ = 0;
   CrashPolicy crash_policy_;
   std::function<void(const SimImage&)> on_crash_;
+  std::function<void(std::uint64_t)> on_fault_;
   bool has_power_ = true;
   FaultCounts fault_counts_;
   std::set<std::string> lied_about_;

@@ -25,6 +25,7 @@ void SimDisk::draw_fault(Operation& operation) {
   const bool lies = operation.effect != Effect::error;
   if (!operation.fault && !lies) return;
   ++faults_hit_;
+  if (on_fault_) on_fault_(started_);
   ++fault_counts_[{operation.call, operation.fault.value_or(Errc::ok)}];
   if (lies) lied_about_.insert(name_of(operation));
 }

@@ -151,7 +151,7 @@ Result<OffsetRange> SimStorage::append_and_commit(ByteView batch) {
 
 Result<void> SimStorage::truncate(Offset end) {
   const auto done = life([&](Log::Done d) { log().truncate(end, std::move(d)); });
-  told_end_ = std::min(told_end_, end);
+  told_end_ = std::min(told_end_, log().durable_end());
   return done;
 }
 
