@@ -2,8 +2,7 @@
 
 #include "client/src/live_endpoint.h"
 #include "millrace/admin.h"
-#include "tests/support/fake_broker.h"
-#include "tests/support/patience.h"
+#include "tests/client/client_verbs.h"
 
 #include <arpa/inet.h>
 #include <catch2/catch.hpp>
@@ -15,22 +14,12 @@
 
 using namespace millrace;
 using namespace std::chrono_literals;
+using test::connect;
 using test::FakeAnswer;
 using test::FakeBroker;
 using test::FakeRequest;
 
 namespace {
-
-Client connect(const std::string& endpoint, std::chrono::milliseconds timeout = test::patience) {
-  ClientOptions options;
-  options.endpoint = endpoint;
-  options.timeout = timeout;
-  options.reconnect_min = 5ms;
-  options.reconnect_max = 50ms;
-  auto client = Client::connect(options);
-  REQUIRE(client.has_value());
-  return *client;
-}
 
 // A port of this test alone, at which nobody listens.
 class SilentPort {

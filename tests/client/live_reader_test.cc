@@ -1,7 +1,6 @@
 #include "millrace/reader.h"
+#include "tests/client/client_verbs.h"
 #include "tests/support/batch_maker.h"
-#include "tests/support/fake_broker.h"
-#include "tests/support/patience.h"
 
 #include <catch2/catch.hpp>
 
@@ -9,25 +8,16 @@
 
 using namespace millrace;
 using namespace std::chrono_literals;
+using test::connect;
 using test::FakeAnswer;
 using test::FakeBroker;
 using test::FakeRequest;
 using test::make_batch;
+using test::numbers;
 
 namespace {
 
 using Feed = FakeBroker::Feed;
-
-Client connect(const FakeBroker& broker) {
-  ClientOptions options;
-  options.endpoint = broker.endpoint();
-  options.timeout = test::patience;
-  options.reconnect_min = 5ms;
-  options.reconnect_max = 50ms;
-  auto client = Client::connect(options);
-  REQUIRE(client.has_value());
-  return *client;
-}
 
 LiveReader live_reader_of(const FakeBroker& broker, ReaderOptions options = {}) {
   auto reader = LiveReader::open(connect(broker), "orders", options);
@@ -37,12 +27,6 @@ LiveReader live_reader_of(const FakeBroker& broker, ReaderOptions options = {}) 
 
 void append_numbers(FakeBroker& broker, int begin, int end, Feed feed) {
   for (int i = begin; i < end; ++i) broker.append(0, make_batch(std::to_string(i)), feed);
-}
-
-std::vector<std::string> numbers(int begin, int end) {
-  std::vector<std::string> out;
-  for (int i = begin; i < end; ++i) out.push_back(std::to_string(i));
-  return out;
 }
 
 std::vector<std::string> read(LiveReader& reader, std::size_t count) {

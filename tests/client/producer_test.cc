@@ -2,8 +2,7 @@
 
 #include "millrace/admin.h"
 #include "storage/base/crc32c.h"
-#include "tests/support/fake_broker.h"
-#include "tests/support/patience.h"
+#include "tests/client/client_verbs.h"
 
 #include <catch2/catch.hpp>
 
@@ -12,24 +11,15 @@
 
 using namespace millrace;
 using namespace std::chrono_literals;
+using test::connect;
 using test::FakeAnswer;
 using test::FakeBroker;
 using test::FakeRequest;
+using test::numbers;
 
 namespace {
 
 using Kind = FakeRequest::Kind;
-
-Client connect(const FakeBroker& broker, std::chrono::milliseconds timeout = test::patience) {
-  ClientOptions options;
-  options.endpoint = broker.endpoint();
-  options.timeout = timeout;
-  options.reconnect_min = 5ms;
-  options.reconnect_max = 50ms;
-  auto client = Client::connect(options);
-  REQUIRE(client.has_value());
-  return *client;
-}
 
 Producer producer_of(const Client& client, ProducerOptions options = {}) {
   auto producer = Producer::open(client, "orders", options);
@@ -66,12 +56,6 @@ FakeBroker::Script first_produce(FakeAnswer first) {
   };
 }
 
-std::vector<std::string> numbers(int count) {
-  std::vector<std::string> out;
-  for (int i = 0; i < count; ++i) out.push_back(std::to_string(i));
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("an event is acked with its offset and level") {
@@ -96,10 +80,10 @@ TEST_CASE("events that are sent while a batch is in flight leave together with t
     return FakeAnswer{};
   });
   Producer producer = producer_of(connect(broker));
-  for (const std::string& text : numbers(1000)) send(producer, text);
+  for (const std::string& text : numbers(0, 1000)) send(producer, text);
   held = false;
   REQUIRE(producer.flush().has_value());
-  CHECK(broker.payloads(0) == numbers(1000));
+  CHECK(broker.payloads(0) == numbers(0, 1000));
   CHECK(produces(broker).size() <= 2);
   CHECK(producer.tally()[0].events == 1000);
   CHECK(producer.tally()[0].first_offset == 0);
@@ -110,7 +94,7 @@ TEST_CASE("a key chooses its partition by crc32c and keyless events go round bat
   FakeBroker broker({"orders", 4});
   Producer producer = producer_of(connect(broker));
   CHECK(producer.partitions() == 4);
-  for (const std::string& key : numbers(40)) {
+  for (const std::string& key : numbers(0, 40)) {
     Event event = payload(key);
     event.key = key;
     const auto receipt = producer.send(event)->wait();
@@ -146,13 +130,13 @@ TEST_CASE("events sent while the broker is away arrive after it is back, once an
   FakeBroker broker;
   Producer producer = producer_of(connect(broker));
   for (int round = 0; round < 5; ++round) {
-    for (const std::string& text : numbers(200)) send(producer, text);
+    for (const std::string& text : numbers(0, 200)) send(producer, text);
     broker.restart();
   }
   REQUIRE(producer.flush().has_value());
   std::vector<std::string> expected;
   for (int round = 0; round < 5; ++round) {
-    for (const std::string& text : numbers(200)) expected.push_back(text);
+    for (const std::string& text : numbers(0, 200)) expected.push_back(text);
   }
   CHECK(broker.payloads(0) == expected);
 }
@@ -170,9 +154,9 @@ TEST_CASE("a refusal that passes makes all unacked batches go again in order") {
     ProducerOptions options;
     options.batch_bytes = 1024;
     Producer producer = producer_of(connect(broker), options);
-    for (const std::string& text : numbers(500)) send(producer, text);
+    for (const std::string& text : numbers(0, 500)) send(producer, text);
     REQUIRE(producer.flush().has_value());
-    CHECK(broker.payloads(0) == numbers(500));
+    CHECK(broker.payloads(0) == numbers(0, 500));
   }
 }
 
@@ -215,7 +199,7 @@ TEST_CASE("without a broker events fail as not sent, and close names them") {
     REQUIRE_FALSE(pong.has_value());
     if (pong.error().name == "disconnected") break;
   }
-  for (const std::string& text : numbers(10)) send(producer, text);
+  for (const std::string& text : numbers(0, 10)) send(producer, text);
   const auto unacked = producer.close();
   std::uint64_t events = 0;
   for (const Unacked& row : unacked) {
@@ -350,7 +334,7 @@ TEST_CASE("a full buffer makes send wait and then refuse as overloaded") {
 TEST_CASE("many events for one price arrive like single ones") {
   FakeBroker broker;
   Producer producer = producer_of(connect(broker));
-  const auto texts = numbers(5000);
+  const auto texts = numbers(0, 5000);
   std::vector<Event> events;
   for (const std::string& text : texts) events.push_back(payload(text));
   const SentMany sent = producer.send_many(events);

@@ -2,9 +2,8 @@
 
 #include "millrace/producer.h"
 #include "storage/format/batch_layout.h"
+#include "tests/client/client_verbs.h"
 #include "tests/support/batch_maker.h"
-#include "tests/support/fake_broker.h"
-#include "tests/support/patience.h"
 
 #include <catch2/catch.hpp>
 
@@ -12,25 +11,16 @@
 
 using namespace millrace;
 using namespace std::chrono_literals;
+using test::connect;
 using test::FakeAnswer;
 using test::FakeBroker;
 using test::FakeRequest;
 using test::make_batch;
+using test::numbers;
 
 namespace {
 
 using Kind = FakeRequest::Kind;
-
-Client connect(const FakeBroker& broker, std::chrono::milliseconds timeout = test::patience) {
-  ClientOptions options;
-  options.endpoint = broker.endpoint();
-  options.timeout = timeout;
-  options.reconnect_min = 5ms;
-  options.reconnect_max = 50ms;
-  auto client = Client::connect(options);
-  REQUIRE(client.has_value());
-  return *client;
-}
 
 Reader reader_of(const Client& client, Place begin, std::optional<Place> end = {},
                  ReaderOptions options = {}) {
@@ -53,12 +43,6 @@ std::vector<std::string> read(Reader& reader, std::size_t count = SIZE_MAX) {
 
 void append_numbers(FakeBroker& broker, int begin, int end) {
   for (int i = begin; i < end; ++i) broker.append(0, make_batch(std::to_string(i)));
-}
-
-std::vector<std::string> numbers(int begin, int end) {
-  std::vector<std::string> out;
-  for (int i = begin; i < end; ++i) out.push_back(std::to_string(i));
-  return out;
 }
 
 }  // namespace
