@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <fstream>
+#include <iterator>
+
 using namespace millrace;
 
 namespace {
@@ -74,5 +77,16 @@ TEST_CASE("the table of settings holds its own defaults") {
     const std::string text = row.name + "=" + row.default_value;
     CHECK(parse({text}));
     CHECK_FALSE(row.meaning.empty());
+  }
+}
+
+TEST_CASE("the table of topic settings on the operations page is that of the code") {
+  std::ifstream file(MILLRACE_SOURCE_DIR "/docs/operations.md");
+  const std::string page{std::istreambuf_iterator<char>(file), {}};
+  for (const auto& row : topic_setting_rows(default_topic_settings(BrokerOptions{}))) {
+    const std::string line = "| `" + row.name + "` | `" + row.default_value + "` | " + row.bounds +
+                             " | " + row.meaning + " |\n";
+    INFO(line);
+    CHECK(page.find(line) != std::string::npos);
   }
 }
