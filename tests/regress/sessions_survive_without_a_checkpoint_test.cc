@@ -1,6 +1,6 @@
-// A log whose first checkpoint was not written yet, and which had rolled, was recovered from its last
-// segment alone: the producer sessions of the segments before were forgotten, and a retry was taken
-// for a new batch.
+// A log whose first checkpoint was not written yet, and which had rolled, was recovered from its
+// last segment alone: the producer sessions of the segments before were forgotten, and a retry was
+// taken for a new batch.
 #include "tests/storage/log_fixture.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,7 @@
 #include "tests/sim/observer.h"
 
+#include "broker/meta/topic_paths.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -26,6 +28,7 @@ void Observer::on_reply(ClientHandle client, std::uint64_t id, const ReplyBody& 
                                     client.value, id));
   }
   RequestRecord& request = found->second;
+  note_lies(request.topic);
   const auto* error = std::get_if<Error>(&body);
   oracle_.counts.work(error != nullptr ? "refusals" : "answers");
   check_g8_answer(oracle_, request, body);
@@ -55,6 +58,16 @@ void Observer::on_reply(ClientHandle client, std::uint64_t id, const ReplyBody& 
     if (request.kind == RequestKind::first_list) on_first_list(*list);
   }
   if (is_last) oracle_.requests.erase(id);
+}
+
+void Observer::note_lies(TopicIndex topic) {
+  if (topic >= oracle_.topics.size() || !disk_.was_lied_about("topics")) return;
+  TopicRecord& record = oracle_.topics[topic];
+  const auto path = topic_path(record.id);
+  for (PartitionIndex i = 0; i < record.partitions; ++i)
+    record.parts[i].was_lied_to |= disk_.was_lied_about(partition_path(path, i));
+  for (std::size_t copy = 0; copy < 2; ++copy)
+    record.was_lied_to |= disk_.was_lied_about(topic_meta_path(path, copy));
 }
 
 // -- produce
@@ -237,7 +250,10 @@ void Observer::on_remove(const RequestRecord& request, const ReplyBody& body) {
 }
 
 void Observer::on_first_list(const TopicListReply& reply) {
-  for (auto& topic : oracle_.topics) topic.is_served = false;
+  for (TopicIndex i = 0; i < oracle_.topics.size(); ++i) {
+    note_lies(i);
+    oracle_.topics[i].is_served = false;
+  }
   for (const auto& row : reply.topics) {
     auto found = oracle_.find_topic(row.id);
     for (TopicIndex i = 0; !found && i < oracle_.topics.size(); ++i) {
@@ -277,6 +293,7 @@ void Observer::on_published(std::string_view topic, PartitionIndex partition, By
     return oracle_.fail(
         "G2", fmt::format("the live feed of {} carries a batch that nobody sent there", topic));
   }
+  note_lies(sent->topic);
   const Delivery delivery{sent->topic, partition, *batch, "the live feed"};
   auto& end = oracle_.topics[sent->topic].parts[partition].published_end;
   if (end) check_g3_continues(oracle_, delivery, *end);

@@ -35,6 +35,8 @@ class Observer {
   void on_info(const RequestRecord& request, const TopicInfoReply& reply);
   void bounds(const RequestRecord& request, std::uint64_t start, std::uint64_t end);
   void deliver(const Delivery& delivery);
+  // A disk that lied to a partition excuses much.
+  void note_lies(TopicIndex topic);
   void place(SentBatch& batch, std::uint64_t base, WallTime append_time, std::string_view who);
 
   Oracle& oracle_;

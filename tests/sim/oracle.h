@@ -80,7 +80,8 @@ struct TopicRecord {
   LogOptions log;
   bool live = true;
   State state = State::creating;
-  bool is_served = true;  // as the newest start found it
+  bool is_served = true;     // as the newest start found it
+  bool was_lied_to = false;  // of its description
   std::vector<PartitionRecord> parts;
 };
 

@@ -49,7 +49,8 @@ void SimDamage::rot_batch(const Place& place) {
   if (part.placed.empty()) return;
   auto at = part.placed.lower_bound(random_.below(part.end_told + 1));
   if (at == part.placed.end() || at->first < part.start_told) return;
-  const auto name = disk_.floor_name(place.directory, segment_file_name(Offset{at->first}), ".segment");
+  const auto name =
+      disk_.floor_name(place.directory, segment_file_name(Offset{at->first}), ".segment");
   if (name.empty()) return;
   const auto path = join_path(place.directory, name);
   const auto& file = *disk_.live_file(path);
@@ -60,7 +61,8 @@ void SimDamage::rot_batch(const Place& place) {
     const auto header = parse_batch_header(ByteView(file).subspan(position));
     if (!header || header->position != position) continue;
     if (header->base_offset.value == at->first) target = *header;
-    if (target && header->durable_position > align_up(target->position + target->padded_bytes(), 4096) &&
+    if (target &&
+        header->durable_position > align_up(target->position + target->padded_bytes(), 4096) &&
         part.placed.contains(header->base_offset.value))
       is_proven = true;
   }
@@ -108,7 +110,8 @@ void SimDamage::rot_meta(const Place& place) {
 void SimDamage::heal() {
   for (auto change = changes_.rbegin(); change != changes_.rend(); ++change) {
     const auto* file = disk_.live_file(change->path);
-    const bool is_there = file != nullptr && change->at < file->size() && (*file)[change->at] == change->after;
+    const bool is_there =
+        file != nullptr && change->at < file->size() && (*file)[change->at] == change->after;
     if (is_there) {
       disk_.corrupt(change->path, change->at,
                     static_cast<std::uint8_t>(change->before ^ change->after));

@@ -1,5 +1,5 @@
-// Damage to files while the broker is down, with a map of what was done: the oracle then knows which
-// promised batches are rotten, and the damage can be taken away again at the end.
+// Damage to files while the broker is down, with a map of what was done: the oracle then knows
+// which promised batches are rotten, and the damage can be taken away again at the end.
 //
 //   rot         a few bits of a promised batch, of an index, of a checkpoint's older state, of one
 //               copy of a topic's description

@@ -101,8 +101,8 @@ class SimDisk final : public Disk {
   // The same by call and error; a lost or misdirected write counts under Errc::ok.
   using FaultCounts = std::map<std::pair<Call, Errc>, std::uint64_t>;
   const FaultCounts& fault_counts() const { return fault_counts_; }
-  // A lost or misdirected write has touched this file.
-  const std::set<std::string>& lied_about() const { return lied_about_; }
+  // Whether a lost or misdirected write was to this file or to one below this directory.
+  bool was_lied_about(std::string_view path) const;
   // The system takes only a part of one write in `denominator`, again and again (0: never).
   void set_short_writes(std::uint64_t denominator) { short_writes_ = denominator; }
   std::uint64_t short_writes() const { return short_writes_taken_; }
@@ -243,7 +243,7 @@ class SimDisk final : public Disk {
   std::function<void(std::uint64_t)> on_fault_;
   bool has_power_ = true;
   FaultCounts fault_counts_;
-  std::set<std::string> lied_about_;
+  std::vector<SimNodePtr> lied_about_;
   std::uint64_t short_writes_ = 0, short_writes_taken_ = 0;
   std::uint64_t bytes_read_ = 0;
   std::deque<TraceLine> trace_;

@@ -27,7 +27,7 @@ void SimDisk::draw_fault(Operation& operation) {
   ++faults_hit_;
   if (on_fault_) on_fault_(started_);
   ++fault_counts_[{operation.call, operation.fault.value_or(Errc::ok)}];
-  if (lies) lied_about_.insert(name_of(operation));
+  if (lies) lied_about_.push_back(handle_of(operation.file).node);
 }
 
 IoResult SimDisk::execute_fault(const Operation& operation) {
@@ -153,6 +153,19 @@ void SimDisk::adopt(SimImage image) {
 std::size_t SimDisk::open_files() const {
   return static_cast<std::size_t>(std::count_if(handles_.begin(), handles_.end(),
                                                 [](const Handle& h) { return h.node != nullptr; }));
+}
+
+bool SimDisk::was_lied_about(std::string_view path) const {
+  if (lied_about_.empty()) return false;
+  std::vector<SimNodePtr> open{image_.find(path)};
+  while (!open.empty()) {
+    const auto node = open.back();
+    open.pop_back();
+    if (node == nullptr) continue;
+    if (std::find(lied_about_.begin(), lied_about_.end(), node) != lied_about_.end()) return true;
+    for (const auto& [name, child] : node->names) open.push_back(child);
+  }
+  return false;
 }
 
 std::vector<SimDisk::Flying> SimDisk::flying() const {

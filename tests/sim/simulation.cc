@@ -22,7 +22,8 @@ Simulation::Simulation(SimOptions sim_options)
       disk_random_(sim_options.seed * golden + 2),
       disk_(disk_random_),
       observer_(oracle, disk_),
-      process_((options = std::move(sim_options), options), disk_, clock_, observer_) {
+      process_((options = std::move(sim_options), options), disk_, clock_, observer_),
+      damage_(oracle, disk_, trouble_) {
   random = &workload_;
   oracle.expects_damage = options.has(FaultClass::rot) || options.has(FaultClass::lying_disk);
   disk_.set_latency_reaps(options.latency_reaps);
@@ -230,6 +231,17 @@ void Simulation::bury() {
   process_.ports().busy.clear();
   disk_.no_crash();
   if (!disk_.has_power()) disk_.power_on();
+  damage();
+}
+
+// Bytes at rest change while nobody looks. The medium is edited, so what was pending is settled.
+void Simulation::damage() {
+  if (disk_.pending_items() > 0) return;
+  if (options.has(FaultClass::rot) && trouble_.chance(1, 3)) damage_.rot();
+  if (options.has(FaultClass::foreign) && trouble_.chance(1, 3)) damage_.add_foreign_file();
+  if (!options.has(FaultClass::unreadable) || !trouble_.chance(1, 4)) return;
+  has_trouble_ = true;
+  damage_.make_unreadable();
 }
 
 void Simulation::stop_and_start() {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "tests/sim/sim_client.h"
+#include "tests/sim/sim_damage.h"
 #include "tests/sim/sim_process.h"
 
 #include <memory>
@@ -50,6 +51,8 @@ class Simulation final : public ClientHost {
   void die(const CrashPolicy& policy);
   void stop_and_start();
   void bury();
+  void damage();
+
   void start();
   void on_started(std::uint64_t bytes_read);
   void count_torn();
@@ -72,6 +75,7 @@ class Simulation final : public ClientHost {
   SimClock clock_;
   Observer observer_;
   SimProcess process_;
+  SimDamage damage_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   std::uint64_t next_request_ = 1, next_handle_ = 100;
   std::optional<std::uint64_t> called_;  // whose answer call() waits for

@@ -24,7 +24,10 @@ void Simulation::finish() {
   hear(SIZE_MAX);
   check_g8_all_answered(oracle, seconds(70));
   if (finding()) return;
-  options.faults.reset(static_cast<std::size_t>(FaultClass::recovery));
+  for (const auto fault :
+       {FaultClass::recovery, FaultClass::rot, FaultClass::foreign, FaultClass::unreadable}) {
+    options.faults.reset(static_cast<std::size_t>(fault));
+  }
   workload_.chance(1, 2) ? die(any_policy()) : stop_and_start();
   if (!finding() && !oracle.is_calm) die(CrashPolicy::none());
   if (!finding()) check_live();
@@ -33,6 +36,14 @@ void Simulation::finish() {
   if (finding()) return;
   die(CrashPolicy::none());
   if (!finding()) read_everything(false);
+  if (finding() || !damage_.has_rot()) return;
+  // The same with the rot taken away: the medium is edited while the broker is down.
+  if (!process_.stop()) return oracle.fail("G8", "an orderly stop never came to an end");
+  bury();
+  damage_.heal();
+  note("the rot is taken away");
+  start();
+  if (!finding()) read_everything(true);
 }
 
 // Every partition takes a batch and acks it.

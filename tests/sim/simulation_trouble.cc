@@ -11,8 +11,8 @@ constexpr FaultClass kinds[] = {
     FaultClass::kill,        FaultClass::kill,       FaultClass::orderly,
     FaultClass::io_errors,   FaultClass::sync_error, FaultClass::full,
     FaultClass::no_files,    FaultClass::slow_disk,  FaultClass::slow_disk,
-    FaultClass::short_write, FaultClass::wall_clock, FaultClass::lost_client,
-    FaultClass::lost_client};
+    FaultClass::short_write, FaultClass::lying_disk, FaultClass::wall_clock,
+    FaultClass::lost_client, FaultClass::lost_client};
 
 }  // namespace
 
@@ -80,6 +80,15 @@ void Simulation::trouble_disk(FaultClass fault) {
       if (trouble_.chance(1, 2)) return disk_.hold(calls[trouble_.below(std::size(calls))]);
       return disk_.set_latency_reaps(10 + trouble_.below(50));
     }
+    case FaultClass::lying_disk:
+      counts.row("ST-35");
+      return disk_.inject(
+          {.call = Call::synced_write,
+           .error = Errc::ok,
+           .nth = nth,
+           .for_ever = false,
+           .path = {},
+           .effect = trouble_.chance(1, 2) ? SimDisk::Effect::lost : SimDisk::Effect::misdirected});
     case FaultClass::short_write: return disk_.set_short_writes(1 + trouble_.below(4));
     default: return;
   }
