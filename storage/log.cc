@@ -305,8 +305,8 @@ void Log::Impl::step_truncate() {
                 }
                 // A cut that may be in a cache only is nothing to build on.
                 if (!outcome && outcome.error().code != Errc::bad_request &&
-                    recovered->refusal.empty()) {
-                  recovered->refusal =
+                    recovered->state.refusal.empty()) {
+                  recovered->state.refusal =
                       fmt::format("{} (no more appends until the broker is restarted; reads go on)",
                                   outcome.error().text);
                 }
