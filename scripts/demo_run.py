@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE = r"%p\t%o\t%k\t%v\n"
-PATIENCE = 60  # seconds after which a step that should take one or two has failed
+PATIENCE = 120  # seconds after which a step that should take one or two has failed
 TOPICS = {
     "webhooks": {"partitions": 4, "file": ROOT / "tests/data/github-webhooks.jsonl", "key": "field:key",
                  "arguments": ["--key-field", "key"]},
@@ -233,7 +233,7 @@ class Demo:
         return child.wait(timeout=PATIENCE), output, errors
 
     def cut_publish(self, name):
-        child, feed = self.start_long_publish(name, "2s")
+        child, feed = self.start_long_publish(name, "4s")
         self.broker.kill()
         code, output, errors = self.finish_publish(child, feed)
         if code != 1:

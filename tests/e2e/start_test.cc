@@ -81,7 +81,8 @@ TEST_CASE("bad usage and bad configuration exit with 2 and one line that says wh
   for (const auto& [arguments, words] : cases) {
     std::vector<std::string> all = arguments;
     if (arguments[0] == "--listen")
-      for (const char* more : {"--data-dir", "", "--live", "off", "--http", "off", "--insecure"})
+      for (const char* more : {"--data-dir", "", "--live", "off", "--http", "off", "--log-level",
+                               "error", "--insecure"})
         all.push_back(*more == '\0' ? dir / "data" : more);
     if (words == "--insecure") all.pop_back();
     const Ended ended(all);

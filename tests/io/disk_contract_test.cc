@@ -16,7 +16,7 @@ using namespace millrace::test;
 
 namespace {
 
-IoChoice each_backend() { return GENERATE(IoChoice::io_uring, IoChoice::threads); }
+IoChoice each_backend() { return GENERATE(from_range(backends_here())); }
 
 std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -381,7 +381,7 @@ TEST_CASE("a direct file on a file system without O_DIRECT works buffered") {
 TEST_CASE("a root that is missing or a file is refused by name") {
   const TempDir directory;
   std::ofstream(directory / "file") << "content";
-  for (const IoChoice choice : {IoChoice::io_uring, IoChoice::threads}) {
+  for (const IoChoice choice : backends_here()) {
     auto missing = make_io_backend(choice, directory / "none", -1);
     REQUIRE_FALSE(missing.has_value());
     CHECK(missing.error().text.find(directory / "none") != std::string::npos);

@@ -4,6 +4,7 @@
 
 #include "storage/base/random.h"
 #include "storage/io/backend.h"
+#include "storage/io/ring.h"
 #include "storage/io/system_clock.h"
 #include "tests/support/temp_dir.h"
 
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -19,6 +21,21 @@
 #include <vector>
 
 namespace millrace::test {
+
+// Containers often refuse io_uring; then only the threads can be tested.
+inline bool ring_is_here() {
+  static const bool here = Ring::create().has_value();
+  return here;
+}
+// For tests of the ring alone. ctest takes the line for its reason to call a test skipped.
+inline bool skipped_without_ring() {
+  if (!ring_is_here()) std::puts("skipped: this host refuses io_uring");
+  return !ring_is_here();
+}
+inline std::vector<IoChoice> backends_here() {
+  if (!ring_is_here()) return {IoChoice::threads};
+  return {IoChoice::io_uring, IoChoice::threads};
+}
 
 // Memory that O_DIRECT takes.
 class AlignedBytes {

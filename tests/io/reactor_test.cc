@@ -4,6 +4,7 @@
 #include "storage/io/poll_reactor.h"
 #include "storage/io/ring.h"
 #include "storage/io/system_clock.h"
+#include "tests/io/io_fixture.h"
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
@@ -20,8 +21,10 @@ using namespace millrace;
 
 namespace {
 
-std::unique_ptr<Reactor> make_reactor(bool is_ring) {
-  if (!is_ring) return std::make_unique<PollReactor>();
+// That of each backend in turn.
+std::unique_ptr<Reactor> each_reactor() {
+  const IoChoice backend = GENERATE(from_range(test::backends_here()));
+  if (backend == IoChoice::threads) return std::make_unique<PollReactor>();
   auto ring = Ring::create();
   if (!ring) FAIL(ring.error().text);
   return std::move(*ring);
@@ -55,7 +58,7 @@ Instant past() { return Instant{0}; }
 }  // namespace
 
 TEST_CASE("a deadline in the past returns at once, with what is readable") {
-  auto reactor = make_reactor(GENERATE(true, false));
+  auto reactor = each_reactor();
   Event event;
   REQUIRE(reactor->watch(event.descriptor, event).has_value());
   reactor->wait_until(past());
@@ -68,7 +71,7 @@ TEST_CASE("a deadline in the past returns at once, with what is readable") {
 }
 
 TEST_CASE("the wait ends at its deadline, not before") {
-  auto reactor = make_reactor(GENERATE(true, false));
+  auto reactor = each_reactor();
   const Instant deadline = soon();
   while (SystemClock().now() < deadline) reactor->wait_until(deadline);
   CHECK(SystemClock().now() >= deadline);
@@ -76,7 +79,7 @@ TEST_CASE("the wait ends at its deadline, not before") {
 }
 
 TEST_CASE("a descriptor that another thread makes readable ends the wait") {
-  auto reactor = make_reactor(GENERATE(true, false));
+  auto reactor = each_reactor();
   Event event;
   event.then = [&] { event.clear(); };
   REQUIRE(reactor->watch(event.descriptor, event).has_value());
@@ -89,7 +92,7 @@ TEST_CASE("a descriptor that another thread makes readable ends the wait") {
 }
 
 TEST_CASE("what was not read is told again, what was read is not") {
-  auto reactor = make_reactor(GENERATE(true, false));
+  auto reactor = each_reactor();
   Event event;
   REQUIRE(reactor->watch(event.descriptor, event).has_value());
   event.set();
@@ -107,7 +110,7 @@ TEST_CASE("what was not read is told again, what was read is not") {
 }
 
 TEST_CASE("a thousand wake-ups are all seen") {
-  auto reactor = make_reactor(GENERATE(true, false));
+  auto reactor = each_reactor();
   Event event;
   event.then = [&] { event.clear(); };
   REQUIRE(reactor->watch(event.descriptor, event).has_value());
@@ -121,7 +124,7 @@ TEST_CASE("a thousand wake-ups are all seen") {
 }
 
 TEST_CASE("an unwatched descriptor is not told of and may be watched again") {
-  auto reactor = make_reactor(GENERATE(true, false));
+  auto reactor = each_reactor();
   Event event;
   REQUIRE(reactor->watch(event.descriptor, event).has_value());
   reactor->wait_until(past());
@@ -139,7 +142,7 @@ TEST_CASE("an unwatched descriptor is not told of and may be watched again") {
 }
 
 TEST_CASE("a watcher may end its own watch, and another's that is ready too") {
-  auto reactor = make_reactor(GENERATE(true, false));
+  auto reactor = each_reactor();
   Event first, second;
   first.then = [&] {
     reactor->unwatch(first.descriptor);
@@ -161,7 +164,7 @@ TEST_CASE("a watcher may end its own watch, and another's that is ready too") {
 }
 
 TEST_CASE("a watcher may watch more from its call") {
-  auto reactor = make_reactor(GENERATE(true, false));
+  auto reactor = each_reactor();
   Event first;
   std::vector<std::unique_ptr<Event>> more;
   first.then = [&] {
@@ -186,7 +189,7 @@ TEST_CASE("a watcher may watch more from its call") {
 }
 
 TEST_CASE("a reactor may end with watches in place") {
-  auto reactor = make_reactor(GENERATE(true, false));
+  auto reactor = each_reactor();
   Event event;
   REQUIRE(reactor->watch(event.descriptor, event).has_value());
   reactor->wait_until(past());
