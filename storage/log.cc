@@ -4,17 +4,13 @@
 #include "storage/base/check.h"
 #include "storage/base/diag.h"
 #include "storage/checkpoint.h"
-#include "storage/log_files.h"
 #include "storage/log_reads.h"
 #include "storage/log_state.h"
+#include "storage/log_tail.h"
 #include "storage/recovery.h"
 #include "storage/retention.h"
-#include "storage/segment_create.h"
 #include "storage/segment_removal.h"
-#include "storage/segment_seal.h"
-#include "storage/segment_writer.h"
 #include "storage/tail_cache.h"
-#include "storage/tail_cut.h"
 #include "storage/truncation.h"
 
 #include <fmt/core.h>
@@ -33,7 +29,7 @@ constexpr Duration full_pause = milliseconds(500);
 
 }  // namespace
 
-class Log::Impl {
+class Log::Impl final : private LogTail::Owner {
  public:
   Impl(LogEnvironment environment, LogIdentity identity, LogOptions options, LogListener& listener)
       : environment_(environment),
@@ -43,9 +39,8 @@ class Log::Impl {
         cache_(environment.slabs, environment.cache_budget, options.tail_cache_bytes),
         deferred_(environment.timers, environment.clock),
         reads_(environment, identity_, options_, state_, cache_, deferred_, [this] { proceed(); }),
+        tail_(environment, identity_, options_, state_, cache_, *this),
         checkpoint_(environment.disk, environment.slabs, identity_.directory),
-        tail_cut_(environment.disk, environment.slabs),
-        io_(this, Completion::to<&Impl::on_closed, Impl>()),
         idle_timer_(this, [](void* self) { static_cast<Impl*>(self)->on_idle(); }) {}
 
   ~Impl() { CHECK(life_ == Life::closed, "a log is closed before it dies"); }
@@ -63,10 +58,7 @@ class Log::Impl {
 
   // -- trip one
   Result<OffsetRange> append(const BatchView& batch);
-  void flush();
-  std::uint64_t staged_bytes() const {
-    return (sealing_ ? sealing_->staged_bytes() : 0) + (writer_ ? writer_->staged_bytes() : 0);
-  }
+  LogTail& tail() { return tail_; }
 
   // -- trip two
   LogReads& reads() { return reads_; }
@@ -85,40 +77,30 @@ class Log::Impl {
 
   // Anything of ours in flight that must end before files may change hands.
   bool quiet() const {
-    return !create_ && seals_.empty() && !removal_ && retired_.empty() && !checkpoint_.busy() &&
-           !tail_cut_.busy() && !io_.in_flight() && (!writer_ || writer_->idle()) &&
-           (!sealing_ || sealing_->idle());
+    return tail_.idle() && !removal_ && retired_.empty() && !checkpoint_.busy();
   }
   void on_recovered(RecoveredLog recovered);
   Result<void> admit(const BatchView& batch);
-  bool must_roll(std::size_t bytes, WallTime now) const;
-  void begin_segment(WallTime now);
-  void start_create(const SegmentWriter& writer);
-  void on_created(Result<SegmentCreate::Made> made);
-  void on_commit(const Result<void>& result);
-  void advance_durable();
-  void finish_sealing();
-  void on_write_failed(const Error& error);
-  void start_cut();
-  void after_cut();
-  void reset_to_durable();
+  void on_committed(const std::vector<Buffer>& batches, std::uint64_t bytes) override;
+  void on_segment_made() override;
+  void on_write_failed(const Error& error) override;
+  void on_ended() override;
+  void on_taken_back(const Result<void>& outcome);
   void fail_log(const Error& error);
   void on_idle();
   void note_progress(std::uint64_t bytes);
   void request_checkpoint(Done done);
   void write_checkpoint();
   Checkpoint make_checkpoint(bool clean) const;
-  void seal_if_old();
   void drop_below_start();
   void remove_retired();
   void proceed();
-  void on_closed(IoResult) { proceed(); }
+  bool drained();
   void step_close();
+  void finish_close();
   void step_truncate();
-  std::string index_path(const Segment& segment) const {
-    return join_path(identity_.directory, index_file_name(segment.base()));
-  }
-  WallTime now_wall() const { return std::max(environment_.clock.wall(), state_.last_append_time); }
+  void lower_checkpoint();
+  void end_truncate(Result<void> outcome);
 
   LogEnvironment environment_;
   const LogIdentity identity_;
@@ -128,18 +110,14 @@ class Log::Impl {
   TailCache cache_;
   DeferredCalls deferred_;
   LogReads reads_;
+  LogTail tail_;
   CheckpointFile checkpoint_;
   std::unique_ptr<Recovery> recovery_;
-  std::unique_ptr<SegmentWriter> writer_;   // takes appends
-  std::unique_ptr<SegmentWriter> sealing_;  // the one before it, until all of it is durable
-  std::unique_ptr<SegmentCreate> create_;
-  std::list<std::unique_ptr<SegmentSeal>> seals_;
   std::unique_ptr<SegmentRemoval> removal_;
   std::vector<SegmentRef> retired_;  // waiting for removal
   std::unique_ptr<Truncation> truncation_;
   Instant full_until_{INT64_MIN};
-  Error pause_error_;     // told while appends pause
-  bool cutting_ = false;  // a full disk: taking back what was half written
+  Error pause_error_;  // told while appends pause
 
   // Checkpoints: who waits for the one in flight, who for the next.
   std::vector<Done> checkpoint_waiters_, next_checkpoint_waiters_;
@@ -147,11 +125,9 @@ class Log::Impl {
   std::uint64_t bytes_since_checkpoint_ = 0;
   Offset pending_start_;  // becomes state_.start_offset when a checkpoint has it
 
-  TailCut tail_cut_;
-  Completion io_;  // the close of a file
   Timer idle_timer_;
   Done life_done_;
-  enum class CloseStep { drain, checkpoint, files, done } close_step_ = CloseStep::drain;
+  bool close_started_ = false;  // what was under way has ended
   Offset truncate_end_;
   bool truncate_running_ = false;
 };
@@ -181,12 +157,7 @@ void Log::Impl::on_recovered(RecoveredLog recovered) {
   state_ = std::move(recovered.state);
   pending_start_ = state_.start_offset;
   cache_.clear();
-  if (recovered.active_file.is_open()) {
-    writer_ = std::make_unique<SegmentWriter>(environment_.disk, cache_,
-                                              state_.segments.back()->header, recovered.resume,
-                                              options_, [this](auto result) { on_commit(result); });
-    writer_->attach(recovered.active_file, recovered.resume.file_bytes);
-  }
+  if (recovered.active_file.is_open()) tail_.resume(recovered.active_file, recovered.resume);
   life_ = Life::open;
   environment_.timers.arm(idle_timer_, environment_.clock.now() + options_.checkpoint_idle);
   call_last(life_done_, Result<void>{});
@@ -196,7 +167,7 @@ void Log::Impl::close(Done done) {
   CHECK(life_ == Life::open, "an open log is closed");
   life_ = Life::closing;
   life_done_ = std::move(done);
-  close_step_ = CloseStep::drain;
+  close_started_ = false;
   idle_timer_.cancel();
   reads_.give_up();
   // From a fresh turn: the caller hears of the end after this call has returned, also when nothing
@@ -205,41 +176,24 @@ void Log::Impl::close(Done done) {
 }
 
 void Log::Impl::step_close() {
-  switch (close_step_) {
-    case CloseStep::drain:
-      if (state_.refusal.empty() && !cutting_ && state_.appended_end > state_.durable_end)
-        return flush();
-      if (!quiet() || !reads_.idle()) return;
-      close_step_ = CloseStep::checkpoint;
-      // A log that refuses appends keeps the checkpoint that shows why. One that never had an event
-      // needs none.
-      if (state_.refusal.empty() && !state_.segments.empty()) {
-        checkpoint_wanted_ = false;
-        return checkpoint_.write(make_checkpoint(true), [this](auto) {
-          close_step_ = CloseStep::files;
-          step_close();
-        });
-      }
-      close_step_ = CloseStep::files;
-      [[fallthrough]];
-    case CloseStep::files:
-      for (auto* writer : {&sealing_, &writer_}) {
-        if (!*writer) continue;
-        const FileId file = (*writer)->file();
-        writer->reset();
-        if (!file.is_open()) continue;
-        return environment_.disk.close(io_, file);
-      }
-      close_step_ = CloseStep::done;
-      cache_.clear();
-      recovery_.reset();
-      for (const Done& waiter : std::exchange(next_checkpoint_waiters_, {}))
-        waiter(fail(Errc::shutting_down, "the log was closed"));
-      life_ = Life::closed;
-      return call_last(life_done_, Result<void>{});
-    case CloseStep::checkpoint:
-    case CloseStep::done: return;
-  }
+  if (close_started_ || !drained() || !reads_.idle()) return;
+  close_started_ = true;
+  // A log that refuses appends keeps the checkpoint that shows why. One that never had an event
+  // needs none.
+  if (!state_.refusal.empty() || state_.segments.empty()) return finish_close();
+  checkpoint_wanted_ = false;
+  checkpoint_.write(make_checkpoint(true), [this](auto) { finish_close(); });
+}
+
+void Log::Impl::finish_close() {
+  tail_.close([this] {
+    cache_.clear();
+    recovery_.reset();
+    for (const Done& waiter : std::exchange(next_checkpoint_waiters_, {}))
+      waiter(fail(Errc::shutting_down, "the log was closed"));
+    life_ = Life::closed;
+    call_last(life_done_, Result<void>{});
+  });
 }
 
 void Log::Impl::truncate(Offset end, Done done) {
@@ -253,29 +207,22 @@ void Log::Impl::truncate(Offset end, Done done) {
 
 // Everything staged becomes durable first: then the files alone tell what is there.
 void Log::Impl::step_truncate() {
-  if (truncate_running_) return;
-  if (state_.refusal.empty() && !cutting_ && state_.appended_end > state_.durable_end)
-    return flush();
-  if (!quiet()) return;
-  const auto end_with = [this](Result<void> outcome) {
-    truncate_running_ = false;
-    life_ = Life::open;
-    call_last(life_done_, std::move(outcome));
-  };
-  if (!state_.refusal.empty()) return end_with(fail(state_.refusal_code, state_.refusal));
-  if (truncate_end_ >= state_.durable_end) return end_with({});
+  if (truncate_running_ || !drained()) return;
+  if (!state_.refusal.empty()) return end_truncate(fail(state_.refusal_code, state_.refusal));
+  if (truncate_end_ >= state_.durable_end) return end_truncate({});
   if (truncate_end_ < state_.start_offset)
-    return end_with(fail(Errc::offset_out_of_range, "truncation below the start of the log"));
-  if (writer_) {
-    const FileId file = writer_->file();
-    state_.last_crc = writer_->durable_crc();
-    state_.segments.back()->active = false;
-    state_.segments.back()->sealed_at = now_wall();
-    if (!file.is_open()) state_.segments.pop_back();
-    writer_.reset();
-    if (file.is_open()) return environment_.disk.close(io_, file);
-  }
+    return end_truncate(fail(Errc::offset_out_of_range, "truncation below the start of the log"));
   truncate_running_ = true;
+  tail_.close([this] { lower_checkpoint(); });
+}
+
+void Log::Impl::end_truncate(Result<void> outcome) {
+  truncate_running_ = false;
+  life_ = Life::open;
+  call_last(life_done_, std::move(outcome));
+}
+
+void Log::Impl::lower_checkpoint() {
   // What the checkpoint vouches for must not be more than what will be there. Without a scan
   // position the recovery that follows reads the last segment from its start.
   // A retention that nobody was told of yet, and that would go beyond the new end, is for another
@@ -286,8 +233,8 @@ void Log::Impl::step_truncate() {
   lower.segment_id = 0;
   lower.segment_base = Offset{0};
   lower.producers = state_.producers.saved(truncate_end_);
-  checkpoint_.write(std::move(lower), [this, end_with](auto written) {
-    if (!written) return end_with(fail(written.error()));
+  checkpoint_.write(std::move(lower), [this](auto written) {
+    if (!written) return end_truncate(fail(written.error()));
     truncation_ = std::make_unique<Truncation>(
         environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
         std::vector<SegmentRef>(state_.segments.begin(), state_.segments.end()), truncate_end_,
@@ -323,6 +270,16 @@ void Log::Impl::step_truncate() {
   });
 }
 
+// Whether all that was under way has ended. What is staged becomes durable first.
+bool Log::Impl::drained() {
+  const bool staged = state_.appended_end > state_.durable_end;
+  if (staged && state_.refusal.empty() && !tail_.is_taking_back()) {
+    tail_.flush();
+    return false;
+  }
+  return quiet();
+}
+
 // Called whenever something of ours has ended.
 void Log::Impl::proceed() {
   if (life_ == Life::closing) return step_close();
@@ -338,168 +295,33 @@ Result<void> Log::Impl::admit(const BatchView& batch) {
   if (batch.bytes().size() > options_.batch_bytes_max)
     return fail(Errc::too_large, fmt::format("a batch of {} bytes is above batch_bytes_max = {}",
                                              batch.bytes().size(), options_.batch_bytes_max));
-  if (cutting_ || environment_.clock.now() < full_until_) return fail(pause_error_);
-  if (staged_bytes() != 0 && staged_bytes() + batch.bytes().size() > options_.staged_bytes_max)
-    return fail(Errc::overloaded,
-                fmt::format("{} bytes wait for the disk already", staged_bytes()));
+  if (tail_.is_taking_back() || environment_.clock.now() < full_until_) return fail(pause_error_);
+  const std::uint64_t staged = tail_.staged_bytes();
+  if (staged != 0 && staged + batch.bytes().size() > options_.staged_bytes_max)
+    return fail(Errc::overloaded, fmt::format("{} bytes wait for the disk already", staged));
   if (state_.appended_end.value + batch.header().event_count > offset_max.value)
     return fail(Errc::offset_out_of_range, "the partition has used all its offsets");
   return {};
 }
 
-bool Log::Impl::must_roll(std::size_t bytes, WallTime now) const {
-  if (!writer_) return false;
-  if (!writer_->has_room(bytes)) return true;
-  const bool empty = writer_->staged_position() == segment_layout::first_batch_position;
-  return !empty && options_.segment_age.ns != 0 &&
-         now.ns - writer_->header().created.ns > options_.segment_age.ns;
-}
-
 Result<OffsetRange> Log::Impl::append(const BatchView& batch) {
   if (auto ok = admit(batch); !ok) return fail(ok.error());
-  const WallTime now = now_wall();
-  if (must_roll(batch.header().padded_bytes(), now)) {
-    if (sealing_) return fail(Errc::overloaded, "two segments wait for the disk already");
-    writer_->finish();
-    sealing_ = std::move(writer_);
-  }
-  if (!writer_) begin_segment(now);
-  const Position at = writer_->staged_position();
-  auto stamped = writer_->stage(batch, LeaderEpoch{0}, now);
-  if (!stamped) return fail(stamped.error());
-  state_.segments.back()->index.note(*stamped, Position{stamped->position},
-                                     options_.index_interval_bytes);
-  CHECK(stamped->position >= at.value, "batches follow each other");
-  state_.producers.note(*stamped);
-  state_.last_append_time = now;
-  state_.appended_end = stamped->end_offset();
-  return stamped->range();
+  return tail_.append(batch);
 }
 
-// The segment exists in memory and takes batches at once; its file is made when the one before is
-// durable.
-void Log::Impl::begin_segment(WallTime now) {
-  SegmentHeader header;
-  header.cluster_id = identity_.cluster_id;
-  header.topic_id = identity_.topic_id;
-  header.partition = identity_.partition;
-  header.topic_name = identity_.topic_name;
-  header.base_offset = state_.appended_end;
-  header.created = now;
-  do {
-    header.segment_id = environment_.random.next();
-  } while (header.segment_id == 0);
-  if (!state_.segments.empty()) {
-    header.previous_segment_id = state_.segments.back()->header.segment_id;
-    header.previous_base_offset = state_.segments.back()->base();
-    state_.segments.back()->sealed_at = now;
-  }
-  header.previous_crc = sealing_ ? sealing_->last_crc() : state_.last_crc;
-  auto segment = std::make_shared<Segment>();
-  segment->header = header;
-  segment->path = join_path(identity_.directory, segment_file_name(header.base_offset));
-  segment->end_offset = header.base_offset;
-  segment->end_position = segment_layout::first_batch_position;
-  segment->active = true;
-  segment->index_whole = true;
-  state_.segments.push_back(std::move(segment));
-  SegmentWriter::Resume fresh;
-  fresh.end = header.base_offset;
-  fresh.last_crc = header.previous_crc;
-  writer_ = std::make_unique<SegmentWriter>(environment_.disk, cache_, header, fresh, options_,
-                                            [this](auto result) { on_commit(result); });
-}
-
-void Log::Impl::flush() {
-  if (cutting_ || !state_.refusal.empty()) return;
-  if (sealing_) {
-    if (!sealing_->attached()) return start_create(*sealing_);
-    sealing_->flush();
-    if (!sealing_->all_durable() || !sealing_->idle()) return;
-    finish_sealing();
-  }
-  if (!writer_) return;
-  if (!writer_->attached()) return start_create(*writer_);
-  writer_->flush();
-}
-
-void Log::Impl::finish_sealing() {
-  // state_.segments: [..., sealed, active]
-  const SegmentRef segment = state_.segments[state_.segments.size() - 2];
-  segment->active = false;
-  segment->end_offset = sealing_->durable_end();
-  segment->end_position = sealing_->durable_position();
-  IndexFile index;
-  index.segment_id = segment->header.segment_id;
-  index.base_offset = segment->base();
-  index.end_offset = segment->end_offset;
-  index.end_position = segment->end_position;
-  index.last_append_time = segment->sealed_at;
-  index.last_crc = sealing_->durable_crc();
-  index.entries = segment->index.entries();
-  state_.last_crc = sealing_->durable_crc();
-  const FileId file = sealing_->file();
-  const bool whole = segment->index_whole;
-  sealing_.reset();
-  if (!whole)
-    index.end_offset =
-        segment->base();  // a partial index: written so that it is rebuilt on its first use
-  auto& place = seals_.emplace_back();
-  place = std::make_unique<SegmentSeal>(
-      environment_.disk, environment_.slabs, environment_.segment_pool, segment, file,
-      index_path(*segment), std::move(index), [this, at = &place] {
-        seals_.remove_if([&](const auto& seal) { return &seal == at; });
-        remove_retired();
-        proceed();
-      });
-  place->start();
-}
-
-void Log::Impl::start_create(const SegmentWriter& writer) {
-  if (create_ || writer.all_durable()) return;
-  create_ = std::make_unique<SegmentCreate>(
-      environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
-      writer.header(), [this](auto made) { on_created(std::move(made)); });
-  create_->start();
-}
-
-void Log::Impl::on_created(Result<SegmentCreate::Made> made) {
-  create_.reset();
-  if (!made) {
-    on_write_failed(made.error());
-    return proceed();
-  }
-  (sealing_ ? sealing_ : writer_)->attach(made->file, made->file_bytes);
-  request_checkpoint({});
-  apply_retention();
-  flush();
-  proceed();
-}
-
-void Log::Impl::on_commit(const Result<void>& result) {
-  if (!result) {
-    on_write_failed(result.error());
-  } else {
-    advance_durable();
-    if (cutting_) start_cut();
-    flush();
-  }
-  proceed();
-}
-
-void Log::Impl::advance_durable() {
-  const SegmentWriter& writer = sealing_ ? *sealing_ : *writer_;
-  if (writer.durable_end() <= state_.durable_end) return;
-  const Offset before = std::exchange(state_.durable_end, writer.durable_end());
-  Segment& segment =
-      sealing_ ? *state_.segments[state_.segments.size() - 2] : *state_.segments.back();
-  const std::uint64_t bytes = writer.durable_position() - segment.end_position;
-  segment.end_offset = state_.durable_end;
-  segment.end_position = writer.durable_position();
-  const std::vector<Buffer> batches = cache_.batches(before, state_.durable_end);
-  cache_.set_durable(state_.durable_end);
+void Log::Impl::on_committed(const std::vector<Buffer>& batches, std::uint64_t bytes) {
   note_progress(bytes);
   listener_.on_durable(state_.durable_end, batches);
+}
+
+void Log::Impl::on_segment_made() {
+  request_checkpoint({});
+  apply_retention();
+}
+
+void Log::Impl::on_ended() {
+  remove_retired();
+  proceed();
 }
 
 // -- when the disk refuses
@@ -515,59 +337,13 @@ void Log::Impl::on_write_failed(const Error& error) {
                                  "resume by themselves"}
                          : Error{Errc::overloaded, error.text + "; appends resume by themselves"};
   diag::warn("log", "{}: appends pause: {}", identity_.directory, error.text);
-  cutting_ = true;
-  start_cut();
+  tail_.take_back([this](auto outcome) { on_taken_back(outcome); });
 }
 
-// What was half written would be found by a later recovery and come back although it was refused:
-// it is cut off durably before anybody is told.
-void Log::Impl::start_cut() {
-  if (tail_cut_.busy()) return;
-  SegmentWriter* writer = sealing_ ? sealing_.get() : writer_.get();
-  if (writer == nullptr || !writer->attached()) return after_cut();
-  if (!writer->idle()) return;  // its preallocation ends first, and calls on_commit
-  tail_cut_.start(writer->file(), writer->durable_position(), [this](auto cut) {
-    cut ? after_cut() : fail_log(cut.error());
-    proceed();
-  });
-}
-
-void Log::Impl::after_cut() {
-  reset_to_durable();
-  cutting_ = false;
+void Log::Impl::on_taken_back(const Result<void>& outcome) {
+  if (!outcome) return fail_log(outcome.error());
   full_until_ = environment_.clock.now() + full_pause;
   listener_.on_append_failed(pause_error_);
-}
-
-// Forgets everything that was appended and is not durable.
-void Log::Impl::reset_to_durable() {
-  cache_.drop_from(state_.durable_end);
-  state_.producers.truncate(state_.durable_end);
-  state_.appended_end = state_.durable_end;
-  // A successor that has no file yet was never there.
-  if (sealing_) {
-    writer_ = std::move(sealing_);
-    state_.segments.pop_back();
-    state_.segments.back()->sealed_at = {};
-  }
-  if (!writer_) return;
-  if (!writer_->attached()) {
-    state_.last_crc = writer_->durable_crc();
-    writer_.reset();
-    state_.segments.pop_back();
-    if (!state_.segments.empty()) state_.segments.back()->sealed_at = {};
-    return;
-  }
-  Segment& segment = *state_.segments.back();
-  std::vector<IndexEntry> entries = segment.index.entries();
-  while (!entries.empty() && entries.back().offset >= state_.durable_end) entries.pop_back();
-  segment.index.assign(std::move(entries));
-  const FileId file = writer_->file();
-  const SegmentWriter::Resume resume{writer_->durable_position(), state_.durable_end,
-                                     writer_->durable_crc(), writer_->durable_position().value};
-  writer_ = std::make_unique<SegmentWriter>(environment_.disk, cache_, segment.header, resume,
-                                            options_, [this](auto result) { on_commit(result); });
-  writer_->attach(file, resume.file_bytes);
 }
 
 void Log::Impl::fail_log(const Error& error) {
@@ -575,7 +351,6 @@ void Log::Impl::fail_log(const Error& error) {
   state_.refusal_code = Errc::storage_error;
   state_.refusal =
       fmt::format("{} (no more appends until the broker is restarted; reads go on)", error.text);
-  cutting_ = false;
   diag::error("log", "{}: {}", identity_.directory, state_.refusal);
   listener_.on_append_failed(Error{Errc::storage_error, state_.refusal});
 }
@@ -604,28 +379,11 @@ Checkpoint Log::Impl::make_checkpoint(bool clean) const {
   checkpoint.durable_end = state_.durable_end;
   checkpoint.last_append_time = state_.last_append_time;
   checkpoint.last_crc = state_.last_crc;
-  const SegmentWriter* writer = sealing_ ? sealing_.get() : writer_.get();
-  // A successor whose file is not there yet is nothing to name.
-  if (writer != nullptr && writer->attached()) {
-    checkpoint.segment_base = writer->header().base_offset;
-    checkpoint.segment_id = writer->header().segment_id;
-    checkpoint.scan_position = writer->durable_position();
-    checkpoint.last_crc = writer->durable_crc();
-  } else if (!state_.segments.empty()) {
-    const auto has_file = [&](const SegmentRef& s) {
-      for (const auto* w : {sealing_.get(), writer_.get()})
-        if (w != nullptr && !w->attached() && w->header().segment_id == s->header.segment_id)
-          return false;
-      return true;
-    };
-    const auto last = std::find_if(state_.segments.rbegin(), state_.segments.rend(), has_file);
-    if (last != state_.segments.rend() && (*last)->readable) {
-      checkpoint.segment_base = (*last)->base();
-      checkpoint.segment_id = (*last)->header.segment_id;
-      // Fenced at its end, it is looked at again from its start, and never appended to.
-      if (!state_.corrupt.reaches(state_.durable_end))
-        checkpoint.scan_position = (*last)->end_position;
-    }
+  if (const auto place = tail_.durable_place()) {
+    checkpoint.segment_base = place->segment_base;
+    checkpoint.segment_id = place->segment_id;
+    checkpoint.scan_position = place->position;
+    checkpoint.last_crc = place->last_crc;
   }
   checkpoint.producers = state_.producers.saved(state_.durable_end);
   return checkpoint;
@@ -675,22 +433,13 @@ void Log::Impl::trim(Offset start, Done done) {
 
 void Log::Impl::apply_retention() {
   if (life_ != Life::open) return;
-  seal_if_old();
+  tail_.seal_if_old();
   if (state_.segments.empty()) return;
   const std::vector<SegmentRef> all(state_.segments.begin(), state_.segments.end());
-  const std::size_t count = segments_to_retire(all, options_, now_wall());
+  const std::size_t count =
+      segments_to_retire(all, options_, state_.not_before_last_append(environment_.clock.wall()));
   if (count == 0) return;
   trim(count == all.size() ? state_.durable_end : all[count]->base(), [](auto) {});
-}
-
-// A quiet log gets no append that would seal its segment, yet what is in it grows old.
-void Log::Impl::seal_if_old() {
-  if (!writer_ || sealing_ || !writer_->attached() || !writer_->all_durable()) return;
-  if (!state_.refusal.empty() || cutting_ || !must_roll(0, environment_.clock.wall())) return;
-  writer_->finish();
-  sealing_ = std::move(writer_);
-  begin_segment(now_wall());
-  flush();
 }
 
 // Whoever asked for the start may have been told of a failure: what lies below it goes all the
@@ -708,10 +457,9 @@ void Log::Impl::drop_below_start() {
 void Log::Impl::remove_retired() {
   if (removal_ || retired_.empty()) return;
   // A seal that is on its way would put an index behind a segment that is gone.
-  const bool sealing = std::any_of(seals_.begin(), seals_.end(), [this](const auto& seal) {
-    return std::find(retired_.begin(), retired_.end(), seal->segment()) != retired_.end();
-  });
-  if (sealing) return;
+  if (std::any_of(retired_.begin(), retired_.end(),
+                  [this](const auto& segment) { return tail_.is_sealing(segment); }))
+    return;
   std::vector<SegmentRef> batch = std::move(retired_);
   retired_.clear();
   removal_ = std::make_unique<SegmentRemoval>(
@@ -741,9 +489,9 @@ void Log::trim(Offset start, Done done) { impl_->trim(start, std::move(done)); }
 void Log::apply_retention() { impl_->apply_retention(); }
 void Log::set_options(const LogOptions& options) { impl_->set_options(options); }
 Result<OffsetRange> Log::append(const BatchView& batch) { return impl_->append(batch); }
-void Log::flush() { impl_->flush(); }
+void Log::flush() { impl_->tail().flush(); }
 bool Log::has_staged() const { return impl_->state_.appended_end > impl_->state_.durable_end; }
-std::uint64_t Log::staged_bytes() const { return impl_->staged_bytes(); }
+std::uint64_t Log::staged_bytes() const { return impl_->tail().staged_bytes(); }
 Result<ReadResult> Log::read_cached(Offset from, std::size_t bytes_max, bool& must_read) {
   return impl_->reads().read_cached(from, bytes_max, must_read);
 }

@@ -14,6 +14,7 @@
 #include "storage/producer_state.h"
 #include "storage/segment.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -30,6 +31,9 @@ struct LogState {
   // Empty: the log may be appended to. Else why not, and how that is told.
   std::string refusal;
   Errc refusal_code = Errc::read_only;
+
+  // Append times never go back, although the watch may.
+  WallTime not_before_last_append(WallTime wall) const { return std::max(wall, last_append_time); }
 };
 
 }  // namespace millrace
