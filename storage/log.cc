@@ -141,6 +141,7 @@ void Log::Impl::open(Done done) {
   life_done_ = std::move(done);
   recovery_ = std::make_unique<Recovery>(
       environment_, identity_, options_, checkpoint_, [this](auto recovered) {
+        recovery_.reset();
         if (!recovered) {
           const Error error = recovered.error();
           life_ = Life::open;  // so that close() takes back what is open
@@ -188,7 +189,6 @@ void Log::Impl::step_close() {
 void Log::Impl::finish_close() {
   tail_.close([this] {
     cache_.clear();
-    recovery_.reset();
     for (const Done& waiter : std::exchange(next_checkpoint_waiters_, {}))
       waiter(fail(Errc::shutting_down, "the log was closed"));
     life_ = Life::closed;
@@ -240,10 +240,11 @@ void Log::Impl::lower_checkpoint() {
         std::vector<SegmentRef>(state_.segments.begin(), state_.segments.end()), truncate_end_,
         [this](auto cut) {
           // The directory is read again as after a crash, also when the cut was refused.
+          truncation_.reset();
           recovery_ = std::make_unique<Recovery>(
               environment_, identity_, options_, checkpoint_,
               [this, outcome = Result<void>(cut)](auto recovered) {
-                truncation_.reset();
+                recovery_.reset();
                 truncate_running_ = false;
                 if (!recovered) {
                   life_ = Life::open;
@@ -366,7 +367,6 @@ void Log::Impl::note_progress(std::uint64_t bytes) {
 }
 
 void Log::Impl::on_idle() {
-  recovery_.reset();
   if (life_ == Life::open && bytes_since_checkpoint_ != 0) request_checkpoint({});
 }
 

@@ -4,7 +4,8 @@
 //        → scan from the checkpoint (at most the active tail) → cut a torn tail → open for writing
 //
 // It writes nothing before it has read what decides; each of its own steps may be cut short by a
-// crash and be run again. Owner: Log. Thread: the shard's.
+// crash and be run again. Owner: Log; the answer is its last act, and may destroy it. Thread: the
+// shard's.
 #pragma once
 
 #include "storage/checkpoint.h"

@@ -2,7 +2,8 @@
 // Newest first, so that a crash leaves a shorter log and never a hole; the caller has made durable
 // (by a checkpoint) that the log ends at `end`.
 //
-// Owner: Log, which recovers the directory afterwards as after a crash.
+// Owner: Log, which recovers the directory afterwards as after a crash. The answer is its last act,
+// and may destroy it.
 #pragma once
 
 #include "storage/io/disk.h"
