@@ -147,7 +147,8 @@ class SimDisk final : public Disk {
   const std::vector<std::byte>* durable_file(std::string_view path) const;
   // What a program would read; null when it is not a file.
   const std::vector<std::byte>* live_file(std::string_view path) const;
-  // The greatest name in `directory` that ends with `suffix` and is at most `name`; empty: none.
+  // The greatest name of a file in `directory` that ends with `suffix` and is at most `name`;
+  // empty: none.
   std::string floor_name(std::string_view directory, std::string_view name,
                          std::string_view suffix) const;
   std::vector<std::string> names(std::string_view directory) const;

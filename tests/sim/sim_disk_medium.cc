@@ -38,7 +38,7 @@ std::string SimDisk::floor_name(std::string_view directory, std::string_view nam
   if (node == nullptr) return {};
   for (auto at = node->names.upper_bound(std::string(name)); at != node->names.begin();) {
     --at;
-    if (at->first.ends_with(suffix)) return at->first;
+    if (at->second->kind == SimNode::Kind::file && at->first.ends_with(suffix)) return at->first;
   }
   return {};
 }

@@ -99,7 +99,7 @@ SimOptions draw_options(std::uint64_t seed, const std::optional<FaultSet>& fault
   Random random(seed * 0x9E3779B97F4A7C15ull + 1);
   options.faults = draw_faults(random);
   if (faults) options.faults = *faults;
-  options.steps = 150 + random.below(200);
+  options.steps = 250 + random.below(300);
   if (steps) options.steps = *steps;
   options.broker.topic_defaults = draw_log(random);
   options.broker.limits = draw_limits(random);
