@@ -257,6 +257,13 @@ TEST_CASE("G7 delivered bytes that nobody sent are told with their offset") {
              Anomaly::corrupt_value, 1);
 }
 
+TEST_CASE("G7 damage that is told where nobody damaged anything is no gap, and is told") {
+  check_only(judge(with(good, "read T follower a/0 0 7 0 6",
+                        {"read T follower a/0 0 7 0 2", "damaged T follower a/0 2 4",
+                         "read T follower a/0 4 7 4 2"})),
+             Anomaly::damaged, 1);
+}
+
 TEST_CASE("journals that do not fit together are refused, not judged") {
   CHECK_THROWS_WITH(judge(with(good, "final T final a/0 0 10", {})), "no final reading of a/0");
   CHECK_THROWS_WITH(judge(with(good, "send T 7 a/0 6 4", {})),

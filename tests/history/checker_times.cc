@@ -73,6 +73,10 @@ void Checker::check_readers() {
       else if (!removable(step.partition))
         verdict_.add(Anomaly::gap, where + " was told that what is before was removed");
       place.expected = step.offset;
+    } else if (step.kind == Kind::damaged) {
+      verdict_.add(Anomaly::damaged,
+                   where + " was told of damage up to " + std::to_string(step.end));
+      place.expected = step.end;
     } else if (step.kind == Kind::read || step.kind == Kind::bad) {
       if (place.expected != no_offset && step.offset > place.expected)
         verdict_.add(Anomaly::gap, where + " was not given [" + std::to_string(place.expected) +

@@ -95,7 +95,8 @@ void JournalReader::add_line(std::string_view line, Source source) {
   const std::string_view kind = fields.word();
   if (kind == "send" || kind == "ok" || kind == "fail" || kind == "unknown")
     add_sending(kind, fields, source);
-  else if (kind == "open" || kind == "read" || kind == "bad" || kind == "skip" || kind == "final")
+  else if (kind == "open" || kind == "read" || kind == "bad" || kind == "damaged" ||
+           kind == "skip" || kind == "final")
     add_reading(kind, fields, source);
   else
     add_circumstance(kind, fields, source);
@@ -136,16 +137,15 @@ void JournalReader::add_reading(std::string_view kind, Fields& fields, Source so
   step.partition = partition(fields.word());
   step.offset = fields.offset();
   step.source = source;
-  step.kind = kind == "open"   ? Kind::open
-              : kind == "read" ? Kind::read
-              : kind == "bad"  ? Kind::bad
-              : kind == "skip" ? Kind::skip
-                               : Kind::final_range;
+  static const std::map<std::string_view, Kind> kinds = {
+      {"open", Kind::open},       {"read", Kind::read}, {"bad", Kind::bad},
+      {"damaged", Kind::damaged}, {"skip", Kind::skip}, {"final", Kind::final_range}};
+  step.kind = kinds.at(kind);
   if (step.kind == Kind::read) {
     step.session = session(fields.number());
     step.events = fields.run();
   }
-  if (step.kind == Kind::final_range) step.end = fields.number();
+  if (step.kind == Kind::final_range || step.kind == Kind::damaged) step.end = fields.number();
   if (step.kind != Kind::open && step.offset > (std::uint64_t{1} << 62))
     throw std::runtime_error("an offset out of bounds");
   history_.steps.push_back(step);

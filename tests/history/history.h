@@ -47,14 +47,14 @@ struct Completion {
 };
 
 struct ReaderStep {
-  enum class Kind : std::uint8_t { open, read, bad, skip, final_range };
+  enum class Kind : std::uint8_t { open, read, bad, damaged, skip, final_range };
   Kind kind = Kind::read;
   std::int64_t time = 0;
   std::uint32_t reader = 0, partition = 0;
   std::uint64_t offset = 0;
   std::uint32_t session = 0;
   Run events;             // read
-  std::uint64_t end = 0;  // final_range: [offset, end)
+  std::uint64_t end = 0;  // damaged, final_range: [offset, end)
   Source source;
 };
 

@@ -11,7 +11,7 @@ constexpr std::array<std::string_view, anomaly_kinds> names = {
     "reordered",         "gap",           "aborted-read",
     "nonmonotonic-poll", "phantom",       "vanished",
     "resurrected",       "end-went-back", "start-went-back",
-    "ack-after-failure", "corrupt-value"};
+    "ack-after-failure", "corrupt-value", "damaged"};
 
 using Field = std::pair<std::string_view, std::uint64_t>;
 

@@ -25,8 +25,9 @@ enum class Anomaly : std::uint8_t {
   start_went_back,      // a start below one that had been told
   ack_after_failure,    // a partition took events again after a failed write, without a restart
   corrupt_value,        // G7: bytes that nobody sent were delivered
+  damaged,              // stored bytes that do not verify, where nobody had damaged any
 };
-constexpr std::size_t anomaly_kinds = 14;
+constexpr std::size_t anomaly_kinds = 15;
 
 std::string_view name_of(Anomaly kind);
 

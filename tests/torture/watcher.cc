@@ -32,8 +32,10 @@ void ReaderJournal::skip(std::uint32_t partition, std::uint64_t offset) {
   journal_.write(fmt::format("skip {} {} {} {}\n", now_ns(), reader_, place(partition), offset));
 }
 
-void ReaderJournal::damage(std::uint32_t partition, std::uint64_t offset) {
-  journal_.write(fmt::format("bad {} {} {} {}\n", now_ns(), reader_, place(partition), offset));
+void ReaderJournal::damage(std::uint32_t partition, std::uint64_t end) {
+  journal_.write(fmt::format("damaged {} {} {} {} {}\n", now_ns(), reader_, place(partition),
+                             expected_[partition], end));
+  expected_[partition] = end;
 }
 
 void ReaderJournal::read(const EventBatch& batch) {
@@ -76,8 +78,10 @@ void Watcher::note_error(ReaderJournal& lines, const Reader& reader, const Clien
     const std::uint64_t now = reader.position(partition);
     if (now <= offset) continue;
     moved = true;
-    if (error.name == "corrupt") lines.damage(partition, error.range_begin);
-    lines.skip(partition, now);
+    if (error.name == "corrupt")
+      lines.damage(partition, now);
+    else
+      lines.skip(partition, now);
   }
   if (moved) return;
   // It had read further than the log goes now.

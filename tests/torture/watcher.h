@@ -36,7 +36,8 @@ class ReaderJournal {
   // Empty offset: wherever its first event lies.
   void open(std::int64_t time, std::uint32_t partition, std::optional<std::uint64_t> offset);
   void skip(std::uint32_t partition, std::uint64_t offset);
-  void damage(std::uint32_t partition, std::uint64_t offset);
+  // From where it is to `end`.
+  void damage(std::uint32_t partition, std::uint64_t end);
   void read(const EventBatch& batch);
   void final_range(std::uint32_t partition, const OffsetBounds& bounds);
   // Where the next event of each partition is expected.
