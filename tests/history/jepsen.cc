@@ -5,6 +5,7 @@
 #include <ostream>
 #include <queue>
 #include <set>
+#include <tuple>
 
 namespace history {
 namespace {
@@ -127,8 +128,9 @@ class Export {
       lines.push_back({operations_[i].end, i, true});
     }
     // Readers' operations take no time: begin and end of each stay together, in their order.
-    std::stable_sort(lines.begin(), lines.end(),
-                     [](const Line& a, const Line& b) { return a.time < b.time; });
+    std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
+      return std::tie(a.time, a.operation, a.is_end) < std::tie(b.time, b.operation, b.is_end);
+    });
     const std::int64_t zero = lines.empty() ? 0 : lines.front().time;
     std::int64_t last = 0;
     next_process_ = history_.readers.size();
