@@ -92,7 +92,8 @@ class Log::Impl final : private LogTail::Owner {
   void request_checkpoint(Done done);
   void write_checkpoint();
   Checkpoint make_checkpoint(bool clean) const;
-  void drop_below_start();
+  void on_start_saved(Offset start);
+  void drop_below(Offset start);
   void remove_retired();
   void proceed();
   bool drained();
@@ -124,6 +125,7 @@ class Log::Impl final : private LogTail::Owner {
   bool checkpoint_wanted_ = false;
   std::uint64_t bytes_since_checkpoint_ = 0;
   Offset pending_start_;  // becomes state_.start_offset when a checkpoint has it
+  Offset saved_start_;    // what the newest slot of the checkpoint says
 
   Timer idle_timer_;
   Done life_done_;
@@ -156,7 +158,7 @@ void Log::Impl::open(Done done) {
 
 void Log::Impl::on_recovered(RecoveredLog recovered) {
   state_ = std::move(recovered.state);
-  pending_start_ = state_.start_offset;
+  pending_start_ = saved_start_ = state_.start_offset;
   cache_.clear();
   if (recovered.active_file.is_open()) tail_.resume(recovered.active_file, recovered.resume);
   life_ = Life::open;
@@ -233,7 +235,7 @@ void Log::Impl::lower_checkpoint() {
   lower.segment_id = 0;
   lower.segment_base = Offset{0};
   lower.producers = state_.producers.saved(truncate_end_);
-  checkpoint_.write(std::move(lower), [this](auto written) {
+  const auto cut_files = [this](Result<void> written) {
     if (!written) return end_truncate(fail(written.error()));
     truncation_ = std::make_unique<Truncation>(
         environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
@@ -268,6 +270,11 @@ void Log::Impl::lower_checkpoint() {
           recovery_->start();
         });
     truncation_->start();
+  };
+  // Both slots: whichever may be lost, the other one does not vouch for what is cut.
+  checkpoint_.write(lower, [this, lower, cut_files](auto written) {
+    if (!written) return end_truncate(fail(written.error()));
+    checkpoint_.write(lower, cut_files);
   });
 }
 
@@ -405,8 +412,7 @@ void Log::Impl::write_checkpoint() {
   const Offset start = pending_start_;
   checkpoint_.write(make_checkpoint(false), [this, start](auto written) {
     if (written) {
-      state_.start_offset = std::max(state_.start_offset, start);
-      drop_below_start();
+      on_start_saved(start);
     } else {
       diag::warn("log", "{}: checkpoint not written: {}", identity_.directory,
                  written.error().text);
@@ -417,6 +423,15 @@ void Log::Impl::write_checkpoint() {
     write_checkpoint();
     proceed();
   });
+}
+
+// Files go when both slots of the checkpoint know of it: one of them may be lost, and the other must
+// not miss what is gone.
+void Log::Impl::on_start_saved(Offset start) {
+  const Offset other_slot = std::exchange(saved_start_, start);
+  state_.start_offset = std::max(state_.start_offset, start);
+  if (other_slot < start) checkpoint_wanted_ = true;
+  drop_below(std::min(other_slot, start));
 }
 
 void Log::Impl::trim(Offset start, Done done) {
@@ -444,10 +459,10 @@ void Log::Impl::apply_retention() {
 
 // Whoever asked for the start may have been told of a failure: what lies below it goes all the
 // same.
-void Log::Impl::drop_below_start() {
-  state_.corrupt.forget_below(state_.start_offset);
+void Log::Impl::drop_below(Offset start) {
+  state_.corrupt.forget_below(start);
   const std::vector<SegmentRef> all(state_.segments.begin(), state_.segments.end());
-  for (std::size_t i = segments_below(all, state_.start_offset); i > 0; --i) {
+  for (std::size_t i = segments_below(all, start); i > 0; --i) {
     retired_.push_back(std::move(state_.segments.front()));
     state_.segments.pop_front();
   }

@@ -220,7 +220,7 @@ void Recovery::on_headers() {
   drop_leftovers();
 }
 
-// Segments below the start that is known to be durable: their removal was cut short by a crash.
+// Segments below the start that is known to be durable: their removal was cut short.
 void Recovery::drop_leftovers() {
   const std::vector<SegmentRef> all(log_.segments.begin(), log_.segments.end());
   std::size_t count = segments_below(all, log_.start_offset);
@@ -231,15 +231,24 @@ void Recovery::drop_leftovers() {
   }
   log_.segments.erase(log_.segments.begin(),
                       log_.segments.begin() + static_cast<std::ptrdiff_t>(count));
-  removal_ = std::make_unique<SegmentRemoval>(
-      environment_.disk, environment_.segment_pool, identity_.directory,
-      std::vector<SegmentRef>(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count)), false,
-      [this](auto removed) {
-        if (!removed) return finish(fail(removed.error()));
-        find_holes();
-        plan_scans();
-      });
-  removal_->start();
+  // The other slot of the checkpoint must not miss them, should this one be lost.
+  checkpoint_file_.write(*checkpoint_, [this, all, count](auto written) {
+    if (!written) {
+      diag::warn("log", "{}: segments below the start stay until the next start: {}",
+                 identity_.directory, written.error().text);
+      find_holes();
+      return plan_scans();
+    }
+    removal_ = std::make_unique<SegmentRemoval>(
+        environment_.disk, environment_.segment_pool, identity_.directory,
+        std::vector<SegmentRef>(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count)),
+        false, [this](auto removed) {
+          if (!removed) return finish(fail(removed.error()));
+          find_holes();
+          plan_scans();
+        });
+    removal_->start();
+  });
 }
 
 void Recovery::refuse(std::string reason) {
