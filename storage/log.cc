@@ -4,20 +4,19 @@
 #include "storage/base/check.h"
 #include "storage/base/diag.h"
 #include "storage/checkpoint.h"
+#include "storage/checkpoint_schedule.h"
 #include "storage/log_reads.h"
 #include "storage/log_state.h"
 #include "storage/log_tail.h"
 #include "storage/recovery.h"
 #include "storage/retention.h"
-#include "storage/segment_removal.h"
+#include "storage/retired_segments.h"
 #include "storage/tail_cache.h"
 #include "storage/truncation.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <deque>
-#include <list>
 #include <utility>
 
 namespace millrace {
@@ -29,7 +28,7 @@ constexpr Duration full_pause = milliseconds(500);
 
 }  // namespace
 
-class Log::Impl final : private LogTail::Owner {
+class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owner {
  public:
   Impl(LogEnvironment environment, LogIdentity identity, LogOptions options, LogListener& listener)
       : environment_(environment),
@@ -40,8 +39,9 @@ class Log::Impl final : private LogTail::Owner {
         deferred_(environment.timers, environment.clock),
         reads_(environment, identity_, options_, state_, cache_, deferred_, [this] { proceed(); }),
         tail_(environment, identity_, options_, state_, cache_, *this),
-        checkpoint_(environment.disk, environment.slabs, identity_.directory),
-        idle_timer_(this, [](void* self) { static_cast<Impl*>(self)->on_idle(); }) {}
+        checkpoint_file_(environment.disk, environment.slabs, identity_.directory),
+        checkpoints_(environment, identity_, options_, state_, tail_, checkpoint_file_, *this),
+        retired_(environment, identity_, tail_, [this] { proceed(); }) {}
 
   ~Impl() { CHECK(life_ == Life::closed, "a log is closed before it dies"); }
 
@@ -76,9 +76,7 @@ class Log::Impl final : private LogTail::Owner {
   enum class Life { closed, opening, open, truncating, closing };
 
   // Anything of ours in flight that must end before files may change hands.
-  bool quiet() const {
-    return tail_.idle() && !removal_ && retired_.empty() && !checkpoint_.busy();
-  }
+  bool quiet() const { return tail_.idle() && retired_.idle() && !checkpoint_file_.busy(); }
   void on_recovered(RecoveredLog recovered);
   Result<void> admit(const BatchView& batch);
   void on_committed(const std::vector<Buffer>& batches, std::uint64_t bytes) override;
@@ -87,20 +85,15 @@ class Log::Impl final : private LogTail::Owner {
   void on_ended() override;
   void on_taken_back(const Result<void>& outcome);
   void fail_log(const Error& error);
-  void on_idle();
-  void note_progress(std::uint64_t bytes);
-  void request_checkpoint(Done done);
-  void write_checkpoint();
-  Checkpoint make_checkpoint(bool clean) const;
-  void on_start_saved(Offset start);
-  void drop_below(Offset start);
-  void remove_retired();
+  void on_start_saved(Offset in_both_slots) override;
   void proceed();
   bool drained();
   void step_close();
   void finish_close();
   void step_truncate();
   void lower_checkpoint();
+  void cut_files();
+  void after_cut(const Result<void>& outcome, RecoveredLog& recovered);
   void end_truncate(Result<void> outcome);
 
   LogEnvironment environment_;
@@ -112,22 +105,14 @@ class Log::Impl final : private LogTail::Owner {
   DeferredCalls deferred_;
   LogReads reads_;
   LogTail tail_;
-  CheckpointFile checkpoint_;
+  CheckpointFile checkpoint_file_;
+  CheckpointSchedule checkpoints_;
+  RetiredSegments retired_;
   std::unique_ptr<Recovery> recovery_;
-  std::unique_ptr<SegmentRemoval> removal_;
-  std::vector<SegmentRef> retired_;  // waiting for removal
   std::unique_ptr<Truncation> truncation_;
   Instant full_until_{INT64_MIN};
   Error pause_error_;  // told while appends pause
 
-  // Checkpoints: who waits for the one in flight, who for the next.
-  std::vector<Done> checkpoint_waiters_, next_checkpoint_waiters_;
-  bool checkpoint_wanted_ = false;
-  std::uint64_t bytes_since_checkpoint_ = 0;
-  Offset pending_start_;  // becomes state_.start_offset when a checkpoint has it
-  Offset saved_start_;    // what the newest slot of the checkpoint says
-
-  Timer idle_timer_;
   Done life_done_;
   bool close_started_ = false;  // what was under way has ended
   Offset truncate_end_;
@@ -142,7 +127,7 @@ void Log::Impl::open(Done done) {
   life_ = Life::opening;
   life_done_ = std::move(done);
   recovery_ = std::make_unique<Recovery>(
-      environment_, identity_, options_, checkpoint_, [this](auto recovered) {
+      environment_, identity_, options_, checkpoint_file_, [this](auto recovered) {
         recovery_.reset();
         if (!recovered) {
           const Error error = recovered.error();
@@ -158,11 +143,10 @@ void Log::Impl::open(Done done) {
 
 void Log::Impl::on_recovered(RecoveredLog recovered) {
   state_ = std::move(recovered.state);
-  pending_start_ = saved_start_ = state_.start_offset;
   cache_.clear();
   if (recovered.active_file.is_open()) tail_.resume(recovered.active_file, recovered.resume);
   life_ = Life::open;
-  environment_.timers.arm(idle_timer_, environment_.clock.now() + options_.checkpoint_idle);
+  checkpoints_.begin();
   call_last(life_done_, Result<void>{});
 }
 
@@ -171,7 +155,7 @@ void Log::Impl::close(Done done) {
   life_ = Life::closing;
   life_done_ = std::move(done);
   close_started_ = false;
-  idle_timer_.cancel();
+  checkpoints_.pause();
   reads_.give_up();
   // From a fresh turn: the caller hears of the end after this call has returned, also when nothing
   // is left to do.
@@ -184,15 +168,15 @@ void Log::Impl::step_close() {
   // A log that refuses appends keeps the checkpoint that shows why. One that never had an event
   // needs none.
   if (!state_.refusal.empty() || state_.segments.empty()) return finish_close();
-  checkpoint_wanted_ = false;
-  checkpoint_.write(make_checkpoint(true), [this](auto) { finish_close(); });
+  Checkpoint last = checkpoints_.contents();
+  last.clean = true;
+  checkpoint_file_.write(std::move(last), [this](auto) { finish_close(); });
 }
 
 void Log::Impl::finish_close() {
   tail_.close([this] {
     cache_.clear();
-    for (const Done& waiter : std::exchange(next_checkpoint_waiters_, {}))
-      waiter(fail(Errc::shutting_down, "the log was closed"));
+    checkpoints_.refuse_waiting({Errc::shutting_down, "the log was closed"});
     life_ = Life::closed;
     call_last(life_done_, Result<void>{});
   });
@@ -203,7 +187,7 @@ void Log::Impl::truncate(Offset end, Done done) {
   life_ = Life::truncating;
   life_done_ = std::move(done);
   truncate_end_ = end;
-  idle_timer_.cancel();
+  checkpoints_.pause();
   deferred_.add([this] { proceed(); });
 }
 
@@ -221,61 +205,53 @@ void Log::Impl::step_truncate() {
 void Log::Impl::end_truncate(Result<void> outcome) {
   truncate_running_ = false;
   life_ = Life::open;
+  checkpoints_.resume();
   call_last(life_done_, std::move(outcome));
 }
 
 void Log::Impl::lower_checkpoint() {
-  // What the checkpoint vouches for must not be more than what will be there. Without a scan
-  // position the recovery that follows reads the last segment from its start.
-  // A retention that nobody was told of yet, and that would go beyond the new end, is for another
-  // day.
-  if (pending_start_ > truncate_end_) pending_start_ = state_.start_offset;
-  Checkpoint lower = make_checkpoint(false);
-  lower.durable_end = truncate_end_;
-  lower.segment_id = 0;
-  lower.segment_base = Offset{0};
-  lower.producers = state_.producers.saved(truncate_end_);
-  const auto cut_files = [this](Result<void> written) {
+  // Into both slots: whichever may be lost, the other one does not vouch for what is cut.
+  const Checkpoint lower = checkpoints_.lowered_to(truncate_end_);
+  checkpoint_file_.write(lower, [this, lower](auto written) {
     if (!written) return end_truncate(fail(written.error()));
-    truncation_ = std::make_unique<Truncation>(
-        environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
-        std::vector<SegmentRef>(state_.segments.begin(), state_.segments.end()), truncate_end_,
-        [this](auto cut) {
-          // The directory is read again as after a crash, also when the cut was refused.
-          truncation_.reset();
-          recovery_ = std::make_unique<Recovery>(
-              environment_, identity_, options_, checkpoint_,
-              [this, outcome = Result<void>(cut)](auto recovered) {
-                recovery_.reset();
-                truncate_running_ = false;
-                if (!recovered) {
-                  life_ = Life::open;
-                  fail_log(recovered.error());
-                  return call_last(life_done_, fail(recovered.error()));
-                }
-                // A cut that may be in a cache only is nothing to build on.
-                if (!outcome && outcome.error().code != Errc::bad_request &&
-                    recovered->state.refusal.empty()) {
-                  recovered->state.refusal =
-                      fmt::format("{} (no more appends until the broker is restarted; reads go on)",
-                                  outcome.error().text);
-                }
-                if (!outcome) {
-                  life_done_ = [done = std::move(life_done_), outcome](auto) {
-                    done(fail(outcome.error()));
-                  };
-                }
-                on_recovered(std::move(*recovered));
-              });
-          recovery_->start();
-        });
-    truncation_->start();
-  };
-  // Both slots: whichever may be lost, the other one does not vouch for what is cut.
-  checkpoint_.write(lower, [this, lower, cut_files](auto written) {
-    if (!written) return end_truncate(fail(written.error()));
-    checkpoint_.write(lower, cut_files);
+    checkpoint_file_.write(lower, [this](auto written_again) {
+      if (!written_again) return end_truncate(fail(written_again.error()));
+      cut_files();
+    });
   });
+}
+
+// The directory is read again as after a crash, also when the cut was refused.
+void Log::Impl::cut_files() {
+  truncation_ = std::make_unique<Truncation>(
+      environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
+      std::vector<SegmentRef>(state_.segments.begin(), state_.segments.end()), truncate_end_,
+      [this](auto cut) {
+        truncation_.reset();
+        recovery_ = std::make_unique<Recovery>(environment_, identity_, options_, checkpoint_file_,
+                                               [this, outcome = Result<void>(cut)](auto recovered) {
+                                                 recovery_.reset();
+                                                 truncate_running_ = false;
+                                                 if (!recovered) {
+                                                   fail_log(recovered.error());
+                                                   return end_truncate(fail(recovered.error()));
+                                                 }
+                                                 after_cut(outcome, *recovered);
+                                               });
+        recovery_->start();
+      });
+  truncation_->start();
+}
+
+void Log::Impl::after_cut(const Result<void>& outcome, RecoveredLog& recovered) {
+  if (!outcome) {
+    // A cut that may be in a cache only is nothing to build on.
+    if (outcome.error().code != Errc::bad_request && recovered.state.refusal.empty())
+      recovered.state.refusal = fmt::format(
+          "{} (no more appends until the broker is restarted; reads go on)", outcome.error().text);
+    life_done_ = [done = std::move(life_done_), outcome](auto) { done(fail(outcome.error())); };
+  }
+  on_recovered(std::move(recovered));
 }
 
 // Whether all that was under way has ended. What is staged becomes durable first.
@@ -318,17 +294,17 @@ Result<OffsetRange> Log::Impl::append(const BatchView& batch) {
 }
 
 void Log::Impl::on_committed(const std::vector<Buffer>& batches, std::uint64_t bytes) {
-  note_progress(bytes);
+  checkpoints_.note_progress(bytes);
   listener_.on_durable(state_.durable_end, batches);
 }
 
 void Log::Impl::on_segment_made() {
-  request_checkpoint({});
+  checkpoints_.request({});
   apply_retention();
 }
 
 void Log::Impl::on_ended() {
-  remove_retired();
+  retired_.proceed();
   proceed();
 }
 
@@ -363,76 +339,8 @@ void Log::Impl::fail_log(const Error& error) {
   listener_.on_append_failed(Error{Errc::storage_error, state_.refusal});
 }
 
-// -- checkpoint, retention
-// ---------------------------------------------------------------------------------
-
-void Log::Impl::note_progress(std::uint64_t bytes) {
-  bytes_since_checkpoint_ += bytes;
-  if (life_ != Life::open) return;
-  if (bytes_since_checkpoint_ >= options_.checkpoint_interval_bytes) return request_checkpoint({});
-  environment_.timers.arm(idle_timer_, environment_.clock.now() + options_.checkpoint_idle);
-}
-
-void Log::Impl::on_idle() {
-  if (life_ == Life::open && bytes_since_checkpoint_ != 0) request_checkpoint({});
-}
-
-Checkpoint Log::Impl::make_checkpoint(bool clean) const {
-  Checkpoint checkpoint;
-  checkpoint.topic_id = identity_.topic_id;
-  checkpoint.partition = identity_.partition;
-  checkpoint.clean = clean;
-  checkpoint.start_offset = pending_start_;
-  checkpoint.durable_end = state_.durable_end;
-  checkpoint.last_append_time = state_.last_append_time;
-  checkpoint.last_crc = state_.last_crc;
-  if (const auto place = tail_.durable_place()) {
-    checkpoint.segment_base = place->segment_base;
-    checkpoint.segment_id = place->segment_id;
-    checkpoint.scan_position = place->position;
-    checkpoint.last_crc = place->last_crc;
-  }
-  checkpoint.producers = state_.producers.saved(state_.durable_end);
-  return checkpoint;
-}
-
-void Log::Impl::request_checkpoint(Done done) {
-  if (done) next_checkpoint_waiters_.push_back(std::move(done));
-  checkpoint_wanted_ = true;
-  write_checkpoint();
-}
-
-void Log::Impl::write_checkpoint() {
-  if (!checkpoint_wanted_ || checkpoint_.busy() || life_ != Life::open) return;
-  checkpoint_wanted_ = false;
-  bytes_since_checkpoint_ = 0;
-  idle_timer_.cancel();
-  checkpoint_waiters_ = std::move(next_checkpoint_waiters_);
-  next_checkpoint_waiters_.clear();
-  const Offset start = pending_start_;
-  checkpoint_.write(make_checkpoint(false), [this, start](auto written) {
-    if (written) {
-      on_start_saved(start);
-    } else {
-      diag::warn("log", "{}: checkpoint not written: {}", identity_.directory,
-                 written.error().text);
-    }
-    const std::vector<Done> waiters = std::move(checkpoint_waiters_);
-    checkpoint_waiters_.clear();
-    for (const Done& waiter : waiters) waiter(written);
-    write_checkpoint();
-    proceed();
-  });
-}
-
-// Files go when both slots of the checkpoint know of it: one of them may be lost, and the other must
-// not miss what is gone.
-void Log::Impl::on_start_saved(Offset start) {
-  const Offset other_slot = std::exchange(saved_start_, start);
-  state_.start_offset = std::max(state_.start_offset, start);
-  if (other_slot < start) checkpoint_wanted_ = true;
-  drop_below(std::min(other_slot, start));
-}
+// -- care
+// ----------------------------------------------------------------------------------------------
 
 void Log::Impl::trim(Offset start, Done done) {
   if (!state_.refusal.empty() || life_ != Life::open) {
@@ -442,8 +350,7 @@ void Log::Impl::trim(Offset start, Done done) {
     deferred_.add([done = std::move(done), error] { done(fail(error)); });
     return;
   }
-  pending_start_ = std::max(pending_start_, std::min(start, state_.durable_end));
-  request_checkpoint(std::move(done));
+  checkpoints_.move_start(std::min(start, state_.durable_end), std::move(done));
 }
 
 void Log::Impl::apply_retention() {
@@ -459,35 +366,14 @@ void Log::Impl::apply_retention() {
 
 // Whoever asked for the start may have been told of a failure: what lies below it goes all the
 // same.
-void Log::Impl::drop_below(Offset start) {
-  state_.corrupt.forget_below(start);
+void Log::Impl::on_start_saved(Offset in_both_slots) {
+  state_.corrupt.forget_below(state_.start_offset);
   const std::vector<SegmentRef> all(state_.segments.begin(), state_.segments.end());
-  for (std::size_t i = segments_below(all, start); i > 0; --i) {
-    retired_.push_back(std::move(state_.segments.front()));
+  for (std::size_t i = segments_below(all, in_both_slots); i > 0; --i) {
+    retired_.add(std::move(state_.segments.front()));
     state_.segments.pop_front();
   }
-  remove_retired();
-}
-
-void Log::Impl::remove_retired() {
-  if (removal_ || retired_.empty()) return;
-  // A seal that is on its way would put an index behind a segment that is gone.
-  if (std::any_of(retired_.begin(), retired_.end(),
-                  [this](const auto& segment) { return tail_.is_sealing(segment); }))
-    return;
-  std::vector<SegmentRef> batch = std::move(retired_);
-  retired_.clear();
-  removal_ = std::make_unique<SegmentRemoval>(
-      environment_.disk, environment_.segment_pool, identity_.directory, std::move(batch), true,
-      [this](auto removed) {
-        if (!removed)
-          diag::warn("log", "{}: a retired segment was not removed: {}", identity_.directory,
-                     removed.error().text);
-        removal_.reset();
-        remove_retired();
-        proceed();
-      });
-  removal_->start();
+  retired_.proceed();
 }
 
 // -- Log: the door

@@ -1,0 +1,116 @@
+#include "storage/checkpoint_schedule.h"
+
+#include "storage/base/diag.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace millrace {
+
+CheckpointSchedule::CheckpointSchedule(const LogEnvironment& environment,
+                                       const LogIdentity& identity, const LogOptions& options,
+                                       LogState& state, const LogTail& tail, CheckpointFile& file,
+                                       Owner& owner)
+    : environment_(environment),
+      identity_(identity),
+      options_(options),
+      state_(state),
+      tail_(tail),
+      file_(file),
+      owner_(owner),
+      idle_timer_(this, [](void* self) { static_cast<CheckpointSchedule*>(self)->on_idle(); }) {}
+
+void CheckpointSchedule::begin() {
+  running_ = true;
+  pending_start_ = saved_start_ = state_.start_offset;
+  environment_.timers.arm(idle_timer_, environment_.clock.now() + options_.checkpoint_idle);
+}
+
+void CheckpointSchedule::pause() {
+  running_ = false;
+  idle_timer_.cancel();
+}
+
+void CheckpointSchedule::refuse_waiting(const Error& error) {
+  wanted_ = false;
+  for (const Done& waiter : std::exchange(waiting_for_next_, {})) waiter(fail(error));
+}
+
+void CheckpointSchedule::note_progress(std::uint64_t bytes) {
+  bytes_since_ += bytes;
+  if (!running_) return;
+  if (bytes_since_ >= options_.checkpoint_interval_bytes) return request({});
+  environment_.timers.arm(idle_timer_, environment_.clock.now() + options_.checkpoint_idle);
+}
+
+void CheckpointSchedule::on_idle() {
+  if (bytes_since_ != 0) request({});
+}
+
+void CheckpointSchedule::request(Done done) {
+  if (done) waiting_for_next_.push_back(std::move(done));
+  wanted_ = true;
+  write();
+}
+
+void CheckpointSchedule::move_start(Offset start, Done done) {
+  pending_start_ = std::max(pending_start_, start);
+  request(std::move(done));
+}
+
+void CheckpointSchedule::write() {
+  if (!wanted_ || !running_ || file_.busy()) return;
+  wanted_ = false;
+  bytes_since_ = 0;
+  idle_timer_.cancel();
+  waiting_ = std::exchange(waiting_for_next_, {});
+  file_.write(contents(),
+              [this, start = pending_start_](auto written) { on_written(written, start); });
+}
+
+void CheckpointSchedule::on_written(const Result<void>& written, Offset start) {
+  if (written) {
+    const Offset other_slot = std::exchange(saved_start_, start);
+    state_.start_offset = std::max(state_.start_offset, start);
+    if (other_slot < start) wanted_ = true;
+    owner_.on_start_saved(std::min(other_slot, start));
+  } else {
+    diag::warn("log", "{}: checkpoint not written: {}", identity_.directory, written.error().text);
+  }
+  for (const Done& waiter : std::exchange(waiting_, {})) waiter(written);
+  write();
+  owner_.on_ended();
+}
+
+Checkpoint CheckpointSchedule::contents() const {
+  Checkpoint checkpoint;
+  checkpoint.topic_id = identity_.topic_id;
+  checkpoint.partition = identity_.partition;
+  checkpoint.start_offset = pending_start_;
+  checkpoint.durable_end = state_.durable_end;
+  checkpoint.last_append_time = state_.last_append_time;
+  checkpoint.last_crc = state_.last_crc;
+  if (const auto place = tail_.durable_place()) {
+    checkpoint.segment_base = place->segment_base;
+    checkpoint.segment_id = place->segment_id;
+    checkpoint.scan_position = place->position;
+    checkpoint.last_crc = place->last_crc;
+  }
+  // Only what is durable may count as a duplicate after a crash.
+  checkpoint.producers = state_.producers.saved(state_.durable_end);
+  return checkpoint;
+}
+
+// Without a place to scan from: recovery reads the segments that hold the end from their start. A
+// start that nobody was told of yet, and that would go beyond the new end, is for another day.
+Checkpoint CheckpointSchedule::lowered_to(Offset end) {
+  if (pending_start_ > end) pending_start_ = state_.start_offset;
+  Checkpoint checkpoint = contents();
+  checkpoint.durable_end = end;
+  checkpoint.segment_id = 0;
+  checkpoint.segment_base = Offset{0};
+  checkpoint.producers = state_.producers.saved(end);
+  return checkpoint;
+}
+
+}  // namespace millrace
