@@ -77,7 +77,8 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
 
   // Anything of ours in flight that must end before files may change hands.
   bool quiet() const { return tail_.idle() && retired_.idle() && !checkpoint_file_.busy(); }
-  void on_recovered(RecoveredLog recovered);
+  void recover(Recovery::Done done);
+  void adopt(RecoveredLog recovered);
   Result<void> admit(const BatchView& batch);
   void on_committed(const std::vector<Buffer>& batches, std::uint64_t bytes) override;
   void on_segment_made() override;
@@ -92,8 +93,8 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   void finish_close();
   void step_truncate();
   void lower_checkpoint();
-  void cut_files();
-  void after_cut(const Result<void>& outcome, RecoveredLog& recovered);
+  void start_truncation();
+  void on_truncated(Result<void> cut);
   void end_truncate(Result<void> outcome);
 
   LogEnvironment environment_;
@@ -126,28 +127,33 @@ void Log::Impl::open(Done done) {
   CHECK(life_ == Life::closed, "a log is opened once");
   life_ = Life::opening;
   life_done_ = std::move(done);
-  recovery_ = std::make_unique<Recovery>(
-      environment_, identity_, options_, checkpoint_file_, [this](auto recovered) {
-        recovery_.reset();
-        if (!recovered) {
-          const Error error = recovered.error();
-          life_ = Life::open;  // so that close() takes back what is open
-          state_.refusal = error.text;
-          state_.refusal_code = error.code;
-          return call_last(life_done_, fail(error));
-        }
-        on_recovered(std::move(*recovered));
-      });
+  recover([this](Result<RecoveredLog> recovered) {
+    if (recovered) {
+      adopt(std::move(*recovered));
+      return call_last(life_done_, Result<void>{});
+    }
+    life_ = Life::open;  // so that close() takes back what is open
+    state_.refusal = recovered.error().text;
+    state_.refusal_code = recovered.error().code;
+    call_last(life_done_, fail(recovered.error()));
+  });
+}
+
+void Log::Impl::recover(Recovery::Done done) {
+  recovery_ = std::make_unique<Recovery>(environment_, identity_, options_, checkpoint_file_,
+                                         [this, done = std::move(done)](auto recovered) {
+                                           recovery_.reset();
+                                           done(std::move(recovered));
+                                         });
   recovery_->start();
 }
 
-void Log::Impl::on_recovered(RecoveredLog recovered) {
+void Log::Impl::adopt(RecoveredLog recovered) {
   state_ = std::move(recovered.state);
   cache_.clear();
   if (recovered.active_file.is_open()) tail_.resume(recovered.active_file, recovered.resume);
   life_ = Life::open;
   checkpoints_.begin();
-  call_last(life_done_, Result<void>{});
 }
 
 void Log::Impl::close(Done done) {
@@ -202,13 +208,6 @@ void Log::Impl::step_truncate() {
   tail_.close([this] { lower_checkpoint(); });
 }
 
-void Log::Impl::end_truncate(Result<void> outcome) {
-  truncate_running_ = false;
-  life_ = Life::open;
-  checkpoints_.resume();
-  call_last(life_done_, std::move(outcome));
-}
-
 void Log::Impl::lower_checkpoint() {
   // Into both slots: whichever may be lost, the other one does not vouch for what is cut.
   const Checkpoint lower = checkpoints_.lowered_to(truncate_end_);
@@ -216,42 +215,42 @@ void Log::Impl::lower_checkpoint() {
     if (!written) return end_truncate(fail(written.error()));
     checkpoint_file_.write(lower, [this](auto written_again) {
       if (!written_again) return end_truncate(fail(written_again.error()));
-      cut_files();
+      start_truncation();
     });
   });
 }
 
-// The directory is read again as after a crash, also when the cut was refused.
-void Log::Impl::cut_files() {
+void Log::Impl::start_truncation() {
   truncation_ = std::make_unique<Truncation>(
       environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
       std::vector<SegmentRef>(state_.segments.begin(), state_.segments.end()), truncate_end_,
-      [this](auto cut) {
-        truncation_.reset();
-        recovery_ = std::make_unique<Recovery>(environment_, identity_, options_, checkpoint_file_,
-                                               [this, outcome = Result<void>(cut)](auto recovered) {
-                                                 recovery_.reset();
-                                                 truncate_running_ = false;
-                                                 if (!recovered) {
-                                                   fail_log(recovered.error());
-                                                   return end_truncate(fail(recovered.error()));
-                                                 }
-                                                 after_cut(outcome, *recovered);
-                                               });
-        recovery_->start();
-      });
+      [this](auto cut) { on_truncated(cut); });
   truncation_->start();
 }
 
-void Log::Impl::after_cut(const Result<void>& outcome, RecoveredLog& recovered) {
-  if (!outcome) {
+// The directory is read again as after a crash, also when the cut was refused.
+void Log::Impl::on_truncated(Result<void> cut) {
+  truncation_.reset();
+  recover([this, cut = std::move(cut)](Result<RecoveredLog> recovered) {
+    if (!recovered) {
+      fail_log(recovered.error());
+      return end_truncate(fail(recovered.error()));
+    }
     // A cut that may be in a cache only is nothing to build on.
-    if (outcome.error().code != Errc::bad_request && recovered.state.refusal.empty())
-      recovered.state.refusal = fmt::format(
-          "{} (no more appends until the broker is restarted; reads go on)", outcome.error().text);
-    life_done_ = [done = std::move(life_done_), outcome](auto) { done(fail(outcome.error())); };
-  }
-  on_recovered(std::move(recovered));
+    std::string& refusal = recovered->state.refusal;
+    if (!cut && cut.error().code != Errc::bad_request && refusal.empty())
+      refusal = fmt::format("{} (no more appends until the broker is restarted; reads go on)",
+                            cut.error().text);
+    adopt(std::move(*recovered));
+    end_truncate(cut);
+  });
+}
+
+void Log::Impl::end_truncate(Result<void> outcome) {
+  truncate_running_ = false;
+  life_ = Life::open;
+  checkpoints_.resume();
+  call_last(life_done_, std::move(outcome));
 }
 
 // Whether all that was under way has ended. What is staged becomes durable first.
