@@ -351,8 +351,8 @@ EncodedBody encode(Builder& builder, const OffsetListReply& reply) {
 
 EncodedBody encode(Builder& builder, const TopicListReply& reply) {
   using Row = TopicListReply::Row;
-  const auto names = text_column(builder, reply.topics,
-                                 [](const Row& row) -> const std::string& { return row.name; });
+  const auto names =
+      text_column(builder, reply.topics, [](const Row& row) { return std::string_view(row.name); });
   std::vector<wire::Id> id_values;
   for (const Row& row : reply.topics) id_values.push_back(wire_id(row.id));
   const auto ids = builder.CreateVectorOfStructs(id_values);
@@ -370,9 +370,9 @@ EncodedBody encode(Builder& builder, const TopicInfoReply& reply) {
   using Row = PartitionInfo;
   const auto& rows = reply.partition_infos;
   const auto name = builder.CreateString(reply.name);
-  const auto settings =
-      text_column(builder, reply.settings,
-                  [](const std::string& setting) -> const std::string& { return setting; });
+  const auto settings = text_column(builder, reply.settings, [](const std::string& setting) {
+    return std::string_view(setting);
+  });
   const wire::Id id = wire_id(reply.id);
   flatbuffers::Offset<flatbuffers::Vector<std::uint64_t>> starts, ends, bytes, corrupt;
   flatbuffers::Offset<flatbuffers::Vector<std::uint32_t>> segments;
@@ -385,8 +385,7 @@ EncodedBody encode(Builder& builder, const TopicInfoReply& reply) {
         column<std::uint64_t>(builder, rows, [](const Row& row) { return row.end_offset.value; });
     bytes = column<std::uint64_t>(builder, rows, [](const Row& row) { return row.bytes; });
     segments = column<std::uint32_t>(builder, rows, [](const Row& row) { return row.segments; });
-    states =
-        text_column(builder, rows, [](const Row& row) -> const std::string& { return row.state; });
+    states = text_column(builder, rows, [](const Row& row) { return std::string_view(row.state); });
     times =
         column<std::int64_t>(builder, rows, [](const Row& row) { return row.last_append_time.ns; });
     corrupt =
@@ -414,29 +413,34 @@ EncodedBody encode(Builder& builder, const DoneReply&) {
 
 }  // namespace
 
-ReplyEncoder::ReplyEncoder() : builder_(std::make_unique<Builder>(1024)) {}
+struct ReplyEncoder::Scratch {
+  Builder builder{1024};
+};
+
+ReplyEncoder::ReplyEncoder() : scratch_(std::make_unique<Scratch>()) {}
 ReplyEncoder::~ReplyEncoder() = default;
 
 ByteView ReplyEncoder::encode_head(const Reply& reply) {
-  builder_->Clear();
+  Builder& builder = scratch_->builder;
+  builder.Clear();
   flatbuffers::Offset<flatbuffers::String> error_text;
   EncodedBody body;
   const auto* error = std::get_if<Error>(&reply.body);
   if (error != nullptr) {
     CHECK(error->code != Errc::ok, "an error reply names an error");
-    error_text = builder_->CreateString(error->text);
+    error_text = builder.CreateString(error->text);
   } else {
     body = std::visit(
         [&](const auto& value) -> EncodedBody {
           if constexpr (std::is_same_v<std::decay_t<decltype(value)>, Error>) {
             UNREACHABLE("errors are encoded above");
           } else {
-            return encode(*builder_, value);
+            return encode(builder, value);
           }
         },
         reply.body);
   }
-  wire::ReplyBuilder head(*builder_);
+  wire::ReplyBuilder head(builder);
   head.add_id(reply.id);
   if (error != nullptr) {
     head.add_error(static_cast<std::uint16_t>(error->code));
@@ -447,8 +451,8 @@ ByteView ReplyEncoder::encode_head(const Reply& reply) {
     head.add_body_type(body.kind);
     head.add_body(body.place);
   }
-  wire::FinishReplyBuffer(*builder_, head.Finish());
-  return {reinterpret_cast<const std::byte*>(builder_->GetBufferPointer()), builder_->GetSize()};
+  wire::FinishReplyBuffer(builder, head.Finish());
+  return {reinterpret_cast<const std::byte*>(builder.GetBufferPointer()), builder.GetSize()};
 }
 
 std::vector<Buffer>* reply_data(Reply& reply) {

@@ -25,10 +25,6 @@
 #include <span>
 #include <vector>
 
-namespace flatbuffers {
-class FlatBufferBuilder;
-}
-
 namespace millrace {
 
 // The protocol versions this broker speaks.
@@ -82,7 +78,9 @@ class ReplyEncoder {
   ByteView encode_head(const Reply& reply);
 
  private:
-  std::unique_ptr<flatbuffers::FlatBufferBuilder> builder_;
+  // FlatBuffers' builder, which is a class in some versions and another name for one in others.
+  struct Scratch;
+  std::unique_ptr<Scratch> scratch_;
 };
 
 // The data frames that follow the head: whole batches. Null for replies that have none.
