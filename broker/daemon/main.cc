@@ -7,6 +7,7 @@
 #include "storage/base/check.h"
 #include "storage/base/diag.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 #include <poll.h>
@@ -16,9 +17,11 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
@@ -77,9 +80,19 @@ class StopSignals {
   int descriptor_ = -1;
 };
 
+// A standard stream that whoever started us had closed: its number would go to the next file that
+// is opened, and what is meant for standard error would be written into a segment.
+void occupy_standard_streams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    if (fcntl(stream, F_GETFD) == -1 && errno == EBADF)
+      CHECK(open("/dev/null", O_RDWR) == stream, "the lowest number that is free is taken");
+  }
+}
+
 // A full pipe or a file at its size limit is an error to be handled, not the end of the process
 // (ST-13).
 void prepare_process() {
+  occupy_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   umask(077);
@@ -115,8 +128,12 @@ void print_ready_line(const BoundEndpoints& endpoints, const HttpServer* http,
       {"pid", getpid()},
   };
   // Names of files may be any bytes; JSON may not.
-  fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-  std::fflush(stdout);
+  const std::string text =
+      line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
+    return;
+  diag::warn("daemon", "cannot write the ready line to standard output: {}; it is {}",
+             std::strerror(errno), text.substr(0, text.size() - 1));
 }
 
 // With the default address a second broker on this machine does without; an address that was asked

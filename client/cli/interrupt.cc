@@ -38,6 +38,14 @@ void install_signal_handlers() {
   ::sigaction(SIGPIPE, &ignore, nullptr);
 }
 
+void occupy_standard_streams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    if (::fcntl(stream, F_GETFD) != -1) continue;
+    [[maybe_unused]] const int taken =
+        ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 void finish_on_interrupt() { finishes.store(true, std::memory_order_relaxed); }
 
 bool interrupted() { return signal_came.load(std::memory_order_relaxed); }

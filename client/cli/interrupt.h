@@ -8,6 +8,9 @@
 namespace millrace::cli {
 
 void install_signal_handlers();
+// A standard stream that is closed is opened in the wrong direction, so that its use fails: its
+// number would go to the next socket or file. To be called before anything is opened.
+void occupy_standard_streams();
 // From now on a first signal is only noted.
 void finish_on_interrupt();
 bool interrupted();

@@ -10,6 +10,7 @@
 
 int main(int argc, char** argv) {
   using namespace millrace::cli;
+  occupy_standard_streams();
   install_signal_handlers();
   try {
     Arguments arguments;

@@ -6,6 +6,7 @@
 Needs nothing but the two programs and the standard library. Each situation is a function named test_*; one broker serves
 all that do not need their own.
 """
+import atexit
 import json
 import os
 import pathlib
@@ -24,6 +25,18 @@ PATIENCE = 60  # seconds; only a failure waits to the end of it
 ONE_LINE_ERROR = re.compile(r"^millrace: .+ \((client|broker)\): .+$")
 
 
+# Those that a failed test left running are ended with the program.
+BROKERS = []
+
+
+@atexit.register
+def end_brokers():
+    for process in BROKERS:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 class Broker:
     def __init__(self, data_dir, *flags):
         self.data_dir = data_dir
@@ -31,6 +44,7 @@ class Broker:
             [MILLRACED, "--data-dir", str(data_dir), "--listen", "tcp://127.0.0.1:0", "--live", "tcp://127.0.0.1:0",
              "--http", "127.0.0.1:0", *flags],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        BROKERS.append(self.process)
         self.endpoint = json.loads(self.process.stdout.readline())["listen"]
 
     def stop(self, how=signal.SIGTERM):
@@ -137,6 +151,25 @@ def test_an_endpoint_that_is_none_is_bad_usage_wherever_it_comes_from():
             assert run.out == b"" and len(run.err.splitlines()) == 1, f"{words}: {run.err}"
     assert Run("ping", env={"MILLRACE_BROKER": "nonsense"}).fails(2, "'nonsense'", "tcp://HOST:PORT").out == b""
     Run("ping", "--timeout", "25h").fails(2, "24h")
+
+
+def test_a_closed_standard_stream_is_not_taken_for_a_file():
+    name = new_topic()
+    environment = dict(os.environ, MILLRACE_BROKER=BROKER.endpoint)
+    for words, redirection in ((f"produce {name}", "<&-"), (f"consume {name} -e", ">&-"), ("topic list", ">&-"),
+                               (f"replay {name} --offset :", ">&-")):
+        mr("produce", name, stdin=b"x\n").ok()
+        done = subprocess.run(["sh", "-c", f"exec {MILLRACE} {words} {redirection}"], env=environment, capture_output=True, timeout=60)
+        assert done.returncode == 1 and b"Bad file descriptor" in done.stderr, f"{words}: {done}"
+    with tempfile.TemporaryDirectory() as place:
+        broker = subprocess.Popen(["sh", "-c", f"exec {MILLRACED} --data-dir {place}/data --listen tcp://127.0.0.1:0 --live off "
+                                   "--http off --log-level debug <&- 2>&-"], stdout=subprocess.PIPE)
+        BROKERS.append(broker)
+        assert json.loads(broker.stdout.readline())["ready"]
+        for stream in (0, 2):
+            assert os.readlink(f"/proc/{broker.pid}/fd/{stream}") == "/dev/null"
+        broker.terminate()
+        assert broker.wait(timeout=30) == 0
 
 
 def test_global_flags_stand_before_or_after_the_command():
