@@ -75,7 +75,9 @@ void add_batch_bytes(CLI::App& command, ProducerOptions& options) {
 }
 
 void add_format(CLI::App& command, std::string& format) {
-  command.add_option("-f,--format", format, format_help)->type_name("FORMAT");
+  command.add_option("-f,--format", format, format_help)
+      ->check(fault_if_empty)
+      ->type_name("FORMAT");
 }
 
 void add_count(CLI::App& command, std::optional<std::uint64_t>& count) {
@@ -325,9 +327,11 @@ void Arguments::add_replay() {
           ->add_option("--to", a->to_topic,
                        "into this topic: keys, headers and times are kept; the partition too if "
                        "both topics have the same number of them, else it follows the key")
+          ->check(fault_if_empty)
           ->type_name("TOPIC");
   auto* to_file =
       command->add_option("--to-file", a->to_file, "into this file, which appears when it is whole")
+          ->check(fault_if_empty)
           ->excludes(to)
           ->type_name("FILE");
   command
@@ -467,6 +471,15 @@ void Arguments::add_bench() {
       "  millrace bench produce --events 1000000 --event-bytes 256 --partitions 4\n"
       "  millrace bench produce --latency --event-bytes 256 --seconds 5 -o json\n");
   runs(*produce_command, [p](const Context& c) { return bench_produce(c, *p); });
+
+  CLI::App* latency_command =
+      bench->add_subcommand("latency", "one event in flight at a time: bench produce --latency");
+  auto l = std::make_shared<BenchArguments>();
+  l->latency = true;
+  add_common(*latency_command, *l);
+  latency_command->footer(
+      "Example:\n  millrace bench latency --event-bytes 256 --seconds 5 -o json\n");
+  runs(*latency_command, [l](const Context& c) { return bench_produce(c, *l); });
 
   CLI::App* consume_command =
       bench->add_subcommand("consume", "events a second of reading, with count and order checked");

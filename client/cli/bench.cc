@@ -1,4 +1,4 @@
-// millrace bench produce | bench consume
+// millrace bench produce | bench consume | bench latency
 #include "bench_load.h"
 #include "bench_topic.h"
 #include "interrupt.h"

@@ -132,9 +132,9 @@ Result<DirectoryReport> inspect_with_progress(const Context& context, const std:
 }
 
 void print_describe(const DirectoryReport& report) {
-  std::string out =
-      fmt::format("directory  {}\ncluster    {}\ncreated    {}\n", report.path, report.cluster_id,
-                  report.created_ns == 0 ? "-" : format_time(report.created_ns));
+  std::string out = fmt::format("directory  {}\ncluster    {}\ncreated    {}\n", report.path,
+                                report.cluster_id.empty() ? "-" : report.cluster_id,
+                                report.created_ns == 0 ? "-" : format_time(report.created_ns));
   TextTable table(
       {"TOPIC", ">PARTITION", ">START", ">END", ">SEGMENTS", ">SIZE", "CLOSED", "LAST APPEND"});
   for (const auto& t : report.topics) {

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -170,14 +171,24 @@ std::unique_ptr<ReplayTarget> open_topic_target(const Client& client,
 std::unique_ptr<ReplayTarget> open_file_target(const ReplayArguments& arguments,
                                                EventFormat format) {
   const std::string& path = arguments.to_file;
-  if (!arguments.force && ::access(path.c_str(), F_OK) == 0) {
-    report(fmt::format("cannot write {}", path), "the file is there already; --force replaces it");
-    return nullptr;
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) == 0) {
+    // Renaming over a device or a pipe would put a file in its place.
+    const char* fault = !S_ISREG(status.st_mode) ? "it is no regular file; name another, or leave "
+                                                   "--to-file out and redirect standard output"
+                        : !arguments.force       ? "the file is there already; --force replaces it"
+                                                 : nullptr;
+    if (fault != nullptr) {
+      report(fmt::format("cannot write {}", path), fault);
+      return nullptr;
+    }
   }
   const std::string temporary = fmt::format("{}.part-{}", path, ::getpid());
   const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor < 0) {
-    report(fmt::format("cannot create {}", temporary), std::strerror(errno));
+    report(fmt::format("cannot create {}", temporary),
+           fmt::format("{}; name a file in a directory that is there and may be written",
+                       std::strerror(errno)));
     return nullptr;
   }
   return std::make_unique<FileTarget>(path, temporary, descriptor, std::move(format));

@@ -63,9 +63,9 @@ _millrace() {
     "log verify"|"log describe") files=rest ;;
     "log dump") files=rest; flags="--events -f --format" ;;
     "log repair") files=rest; flags="--fence-missing --cut-before --cut-from --lose-events" ;;
-    "bench ") words="produce consume" ;;
+    "bench ") words="produce consume latency" ;;
     "bench produce") flags="--topic --partitions --events --seconds --event-bytes --batch-bytes --compression --producers --in-flight --ack --latency" ;;
-    "bench consume") flags="--topic --partitions --events --seconds --event-bytes --batch-bytes --compression --producers --in-flight --ack" ;;
+    "bench consume"|"bench latency") flags="--topic --partitions --events --seconds --event-bytes --batch-bytes --compression --producers --in-flight --ack" ;;
     "doctor ") flags="--data-dir --no-self-test" ;;
     "completion ") words="bash" ;;
   esac

@@ -108,7 +108,7 @@ def events_of(topic, *flags):
 
 def test_help_and_version():
     for command in ([], ["topic"], ["topic", "create"], ["produce"], ["consume"], ["tail"], ["replay"], ["log", "verify"],
-                    ["log", "dump"], ["bench", "produce"], ["doctor"], ["completion", "bash"], ["ping"]):
+                    ["log", "dump"], ["bench", "produce"], ["bench", "latency"], ["doctor"], ["completion", "bash"], ["ping"]):
         text = Run(*command, "--help").text()
         assert "millrace" in text.rstrip().splitlines()[-1], f"{command}: no example at the end"
     assert re.match(r"millrace \d+\.\d+\.\d+\n$", Run("--version").text())
@@ -126,7 +126,8 @@ def test_bad_usage_is_exit_2_and_one_line():
                   ["produce", "a", "--header", "novalue"], ["replay", "a", "--offset", ":", "--speed", "fast"],
                   ["replay", "a"], ["replay", "a", "--offset", ":", "--to", "a"], ["topic", "create", "a", "--set", "x"],
                   ["topic", "trim", "a", "--before", "later"], ["consume", "a", "-c", "-1"], ["tail", "a", "-c", "x"],
-                  ["produce", "a", "--partition", "x"], ["produce", "a", "--key-field", ""], ["produce", "a", "--key-separator", ""],
+                  ["produce", "a", "--partition", "x"], ["consume", "a", "-f", ""], ["replay", "a", "--offset", ":", "--to-file", ""],
+                  ["produce", "a", "--key-field", ""], ["produce", "a", "--key-separator", ""],
                   ["produce", "a", "--batch-bytes", "1"], ["bench", "produce", "--events", "0"],
                   ["bench", "produce", "--seconds", "0"], ["bench", "consume", "--event-bytes", "x"]):
         run = Run(*words, "--broker", "tcp://127.0.0.1:1") if words else Run()
@@ -545,6 +546,12 @@ def test_replay_to_output_to_file_and_dry():
         mr("replay", name, "--offset", ":1", "--to-file", target, "--force").ok()
         assert target.read_text() == "a\n"
         assert os.listdir(place) == ["out.txt"]
+        # What is no regular file would be replaced by one.
+        os.mkfifo(place + "/pipe")
+        for other in (place + "/pipe", place):
+            mr("replay", name, "--offset", ":", "--to-file", other, "--force").fails(1, other, "redirect standard output")
+        mr("replay", name, "--offset", ":", "--to-file", place + "/no/such/out").fails(1, "/no/such/out", "a directory that is there")
+        assert sorted(os.listdir(place)) == ["out.txt", "pipe"]
 
 
 def test_replay_at_the_pace_of_the_event_times():
@@ -657,8 +664,9 @@ def test_a_killed_broker_leaves_no_fault():
 def test_bench():
     produced = mr("bench", "produce", "--events", "2000", "--event-bytes", "100", "--partitions", "2", "-o", "json").json()
     assert produced["events"] == 2000 and produced["unacked"] == 0 and produced["ack_latency"]["samples"] > 0
-    latency = mr("bench", "produce", "--latency", "--events", "50", "--event-bytes", "256", "-o", "json").json()
-    assert latency["ack_latency"]["samples"] == 50
+    for words in (["produce", "--latency"], ["latency"]):
+        latency = mr("bench", *words, "--events", "50", "--event-bytes", "256", "-o", "json").json()
+        assert latency["bench"] == "produce-latency" and latency["ack_latency"]["samples"] == 50
     shared = mr("bench", "produce", "--events", "3000", "--event-bytes", "64", "--producers", "3", "-o", "json").json()
     assert shared["events"] == 3000
     consumed = mr("bench", "consume", "--events", "2000", "--event-bytes", "100", "-o", "json").json()
