@@ -38,14 +38,19 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       app.add_option("--data-dir", data_dir,
                      "Directory of everything the broker keeps. Default ./millrace-data")
           ->type_name("DIR");
-  auto* listen_option = app.add_option("--listen", listen,
-                                       "Endpoints for requests, port 0: a free one. Default "
-                                       "tcp://127.0.0.1:7711")
-                            ->type_name("ENDPOINT");
-  auto* live_option = app.add_option("--live", live,
-                                     "Endpoints of the live feed, or off. Default "
-                                     "tcp://127.0.0.1:7712")
-                          ->type_name("ENDPOINT");
+  // Given twice they are both meant, as if they stood behind one flag.
+  const auto add_endpoints = [&app](const char* flag, std::string& into, const char* help) {
+    return app.add_option(flag, into, help)
+        ->type_name("ENDPOINT")
+        ->multi_option_policy(CLI::MultiOptionPolicy::Join)
+        ->delimiter(',');
+  };
+  auto* listen_option = add_endpoints("--listen", listen,
+                                      "Endpoints for requests, separated by commas; port 0: a free "
+                                      "one. Default tcp://127.0.0.1:7711");
+  auto* live_option = add_endpoints("--live", live,
+                                    "Endpoints of the live feed, separated by commas, or off. "
+                                    "Default tcp://127.0.0.1:7712");
   auto* http_option = app.add_option("--http", http,
                                      "HOST:PORT of /health and /metrics, or off. Default "
                                      "127.0.0.1:7713")

@@ -50,12 +50,20 @@ Result<void> check_exposed(std::string_view host, std::string_view endpoint, boo
                                             endpoint));
 }
 
-Result<void> check_endpoint(std::string_view endpoint, bool insecure) {
+bool is_ipv6(std::string_view host) { return host.starts_with('['); }
+
+Result<void> check_endpoint(std::string_view endpoint, const ListenConfig& listen) {
   if (endpoint.starts_with("ipc://") && endpoint.size() > 6) return {};
   if (endpoint.starts_with("inproc://") && endpoint.size() > 9) return {};
   if (endpoint.starts_with("tcp://")) {
     const auto parts = split_host_port(endpoint.substr(6));
-    if (parts && is_port(parts->port)) return check_exposed(parts->host, endpoint, insecure);
+    if (parts && is_port(parts->port)) {
+      if (is_ipv6(parts->host) && !listen.ipv6)
+        return fail(
+            Errc::bad_config,
+            fmt::format("{} is an IPv6 address; allow those with listen.ipv6 = true", endpoint));
+      return check_exposed(parts->host, endpoint, listen.insecure);
+    }
   }
   return fail(
       Errc::bad_config,
@@ -71,12 +79,11 @@ Result<void> check_listen(const ListenConfig& listen, const ConfigOrigins& origi
   if (requests.empty())
     return named("listen.requests", {Errc::bad_config, "at least one endpoint is needed"});
   for (const std::string& endpoint : requests) {
-    if (auto ok = check_endpoint(endpoint, listen.insecure); !ok)
+    if (auto ok = check_endpoint(endpoint, listen); !ok)
       return named("listen.requests", ok.error());
   }
   for (const std::string& endpoint : endpoint_list(listen.live)) {
-    if (auto ok = check_endpoint(endpoint, listen.insecure); !ok)
-      return named("listen.live", ok.error());
+    if (auto ok = check_endpoint(endpoint, listen); !ok) return named("listen.live", ok.error());
   }
   if (endpoint_list(listen.http).empty()) return {};
   const auto http = parse_http_address(listen.http);

@@ -4,6 +4,9 @@
 #include "storage/base/check.h"
 
 #include <fmt/core.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -25,6 +28,26 @@ std::string last_endpoint(void* socket) {
   if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, out.data(), &bytes) != 0 || bytes == 0) return {};
   out.resize(bytes - 1);  // without the closing NUL
   return out;
+}
+
+// Whether a program listens at the path of an ipc endpoint. libzmq removes the file before it
+// binds, so that a second broker would take the clients of the first without a word. (Names in the
+// abstract space, ipc://@name, have no file; there the kernel refuses.)
+bool is_taken(std::string_view endpoint) {
+  constexpr std::string_view ipc = "ipc://";
+  if (!endpoint.starts_with(ipc)) return false;
+  const std::string_view path = endpoint.substr(ipc.size());
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.front() == '@' || path.size() >= sizeof address.sun_path) return false;
+  path.copy(address.sun_path, path.size());
+  const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor < 0) return false;
+  const bool taken =
+      ::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+      errno == EAGAIN;
+  ::close(descriptor);
+  return taken;
 }
 
 }  // namespace
@@ -65,6 +88,7 @@ void ZmqSocket::set(int option, std::int64_t value) {
 }
 
 Result<std::string> ZmqSocket::bind(const std::string& endpoint) {
+  if (is_taken(endpoint)) return fail(listen_error(endpoint, EADDRINUSE, zmq_strerror(EADDRINUSE)));
   if (zmq_bind(handle(), endpoint.c_str()) == 0) return last_endpoint(handle());
   const int error = zmq_errno();
   return fail(listen_error(endpoint, error, zmq_strerror(error)));

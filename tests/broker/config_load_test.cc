@@ -193,6 +193,15 @@ TEST_CASE("an address that others can reach needs insecure") {
   }
 }
 
+TEST_CASE("an IPv6 endpoint names the key that allows it") {
+  const auto refused = load_set("listen.requests=tcp://[::1]:0");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().text.find("listen.ipv6 = true") != std::string::npos);
+  ConfigSources sources;
+  sources.sets = {"listen.requests=tcp://[::1]:0", "listen.ipv6=true"};
+  CHECK(load_config(sources));
+}
+
 TEST_CASE("every default lies within its own limits and has a sentence") {
   const BrokerConfig defaults;
   for (const KeySpec& key : config_keys()) {

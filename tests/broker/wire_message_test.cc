@@ -1,9 +1,13 @@
 #include "broker/wire/zmq_message.h"
 #include "broker/wire/zmq_socket.h"
 #include "storage/base/units.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/zmq_context.h"
 
 #include <catch2/catch.hpp>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <optional>
@@ -97,6 +101,34 @@ TEST_CASE("an endpoint that is taken or is none is refused with its name") {
   const auto nonsense = second->bind("nonsense");
   REQUIRE_FALSE(nonsense);
   CHECK(nonsense.error().code == Errc::bad_config);
+}
+
+TEST_CASE("an ipc path that somebody listens at is not taken away, one that was left behind is") {
+  const test::TempDir dir;
+  const std::string endpoint = "ipc://" + (dir / "socket");
+  const test::ZmqContext context;
+  {
+    auto first = ZmqSocket::open(context.raw(), ZMQ_ROUTER);
+    auto second = ZmqSocket::open(context.raw(), ZMQ_ROUTER);
+    REQUIRE(first);
+    REQUIRE(second);
+    REQUIRE(first->bind(endpoint));
+    const auto taken = second->bind(endpoint);
+    REQUIRE_FALSE(taken);
+    CHECK(taken.error().code == Errc::bad_state);
+    CHECK(taken.error().text.find("another program has it") != std::string::npos);
+  }
+  // As after a kill: the file is there, and nobody behind it.
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = dir / "left";
+  path.copy(address.sun_path, path.size());
+  const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  close(descriptor);
+  auto third = ZmqSocket::open(context.raw(), ZMQ_ROUTER);
+  REQUIRE(third);
+  CHECK(third->bind("ipc://" + path));
 }
 
 }  // namespace

@@ -138,6 +138,22 @@ TEST_CASE("a port in use is one clear line that names the endpoint, and exit 1")
   }
 }
 
+TEST_CASE(
+    "an endpoint flag that is given twice adds, and an ipc path in use is refused like a port") {
+  const TempDir dir;
+  const std::string path = "ipc://" + (dir / "socket");
+  MillracedProcess first(MillracedProcess::on(dir / "first", {"--listen", path}));
+  const ReadyLine ready = first.ready();
+  CHECK(ready.listen.starts_with("tcp://127.0.0.1:"));
+  CHECK(ready.listen.ends_with("," + path));
+  CHECK(RawClient(path).call({raw::ping(1)}).error() == 0);
+  const Ended second(MillracedProcess::on(dir / "second", {"--listen", path}));
+  INFO(second.diagnostics());
+  CHECK(second.code == 1);
+  CHECK(second.diagnostics().find(path) != std::string::npos);
+  CHECK(RawClient(path).call({raw::ping(1)}).error() == 0);
+}
+
 TEST_CASE("ST-28 a data directory in use is refused with 3, and free again after a kill") {
   const TempDir dir;
   MillracedProcess first(MillracedProcess::on(dir / "data"));
