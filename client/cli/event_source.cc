@@ -56,7 +56,9 @@ bool EventSource::open_next_file() {
   file_name_ = name == "-" ? "standard input" : name;
   descriptor_ = name == "-" ? STDIN_FILENO : ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor_ < 0) {
-    failure_ = fmt::format("cannot open {}: {}", name, std::strerror(errno));
+    failure_ =
+        fmt::format("cannot open {}: {}; name files that may be read, or - for standard input",
+                    name, std::strerror(errno));
     return false;
   }
   reader_ = std::make_unique<LineReader>(descriptor_);
@@ -103,7 +105,9 @@ void EventSource::check_reader() {
   if (reader_->too_long())
     failure_ = fmt::format("{} is longer than 64 MiB, the largest event; split it", place());
   if (reader_->error() != 0)
-    failure_ = fmt::format("cannot read {}: {}", file_name_, std::strerror(reader_->error()));
+    failure_ =
+        fmt::format("cannot read {}: {}; name files that may be read, or - for standard input",
+                    file_name_, std::strerror(reader_->error()));
 }
 
 }  // namespace millrace::cli

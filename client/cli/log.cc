@@ -327,14 +327,15 @@ int log_describe(const Context& context, const std::string& directory) {
 }
 
 int log_dump(const Context& context, const LogDumpArguments& arguments) {
+  static constexpr const char* advice = "; name a .segment file that may be read";
   auto file = inspect::FileReader::open(arguments.segment);
-  if (!file) return report("cannot dump", file.error().to_string());
+  if (!file) return report("cannot dump", file.error().to_string() + advice);
   const auto block = file->read_front(segment_layout::header_bytes);
   if (!block) return report("cannot dump", block.error().to_string());
   auto header = decode_segment_header(*block);
   if (!header)
     return report(fmt::format("{} position 0 is no segment header", arguments.segment),
-                  header.error().to_string());
+                  header.error().to_string() + advice);
   const DumpedSegment segment{std::move(*file), std::move(*header)};
   return arguments.events ? dump_events(context, arguments, segment)
                           : dump_batches(context, arguments, segment);

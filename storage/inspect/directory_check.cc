@@ -134,8 +134,11 @@ Result<DirectoryReport> inspect_directory(const std::string& path, Depth depth,
   const auto reader = FileReader::open(path + "/identity");
   if (!reader && reader.error().code == Errc::not_found &&
       !is_directory(path + "/" + topics_directory))
-    return fail(Errc::data_dir_refused,
-                fmt::format("{} has no identity and no topics: it is not a data directory", path));
+    return fail(
+        Errc::data_dir_refused,
+        fmt::format("{} has no identity and no topics: it is not a data directory; name that of a "
+                    "broker",
+                    path));
   if (!reader) {
     inspection.fault("identity", reader.error().text);
   } else {

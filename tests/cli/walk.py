@@ -264,7 +264,7 @@ def test_files_are_read_in_order_and_a_missing_one_is_named():
         second.write_bytes(b"c\n")
         mr("produce", name, first, "-", second, stdin=b"stdin\n").ok()
         assert [e["value"] for e in events_of(name)] == ["a", "b", "stdin", "c"]
-        mr("produce", name, first, place + "/none").fails(1, "none", "No such file")
+        mr("produce", name, first, place + "/none").fails(1, "none", "No such file", "name files that may be read")
     mr("produce", "no-such-topic", stdin=b"x").fails(1, "unknown_topic", "no-such-topic")
 
 
@@ -599,8 +599,10 @@ def test_verify_describe_and_dump_of_a_sound_directory():
         for segment in segments:
             dumped += Run("log", "dump", segment, "--events", "-f", "%o %s\\n").lines()
         assert dumped == [f"{i} 4000" for i in range(40)]
-        Run("log", "verify", "/nonexistent").fails(1, "not_found")
-        Run("log", "dump", place + "/identity").fails(1)
+        Run("log", "verify", "/nonexistent").fails(1, "not_found", "name the data directory of a broker")
+        Run("log", "verify", place + "/pool").fails(1, "data_dir_refused", "name that of a broker")
+        for other in (place + "/identity", place + "/lock", place, place + "/none"):
+            Run("log", "dump", other).fails(1, other, "name a .segment file")
 
 
 def test_every_kind_of_damage_is_named_with_its_file():
