@@ -122,6 +122,9 @@ std::string metrics_text(const ShardMetrics& m, const ShardStatus& status) {
                m.live_dropped);
   text.counter("replies_undeliverable_total", "Replies whose client was gone.",
                m.replies_undeliverable);
+  text.counter("connections_refused_total",
+               "Connections that were closed at once for want of descriptors.",
+               m.connections_refused);
   text.gauge("connections", "Clients that were heard of and not found gone.", status.connections);
   text.gauge("subscriptions", "Open subscriptions.", m.subscriptions.get());
   text.gauge("parked_fetches", "Fetches that wait for events.", m.parked_fetches.get());

@@ -15,6 +15,8 @@ namespace {
 
 // Messages that one turn takes in before the rest of the turn has its say.
 constexpr std::size_t receive_budget = 256;
+// New connections that one turn looks at, of each socket.
+constexpr std::size_t connection_budget = 256;
 // How long the last answers may take to reach their clients after a stop.
 constexpr int linger_ms = 1'000;
 constexpr Duration tend_interval = seconds(1);
@@ -98,6 +100,10 @@ Result<std::string> ShardLoop::bind_requests() {
   auto port = ZmqClientPort::open(zmq_context_, options, clock_, thread_.metrics_);
   if (!port) return fail(port.error());
   clients_ = std::move(*port);
+  auto guard = ConnectionGuard::open(zmq_context_, clients_->socket(),
+                                     descriptor_threshold_of_process(), thread_.metrics_);
+  if (!guard) return fail(guard.error());
+  clients_guard_ = std::move(*guard);
   std::vector<std::string> bound;
   for (const std::string& endpoint : endpoint_list(config_.listen.requests)) {
     auto one = clients_->bind(endpoint);
@@ -117,6 +123,10 @@ Result<std::string> ShardLoop::bind_live() {
   auto feed = LiveFeed::open(zmq_context_, options, thread_.metrics_);
   if (!feed) return fail(feed.error());
   live_ = std::move(*feed);
+  auto guard = ConnectionGuard::open(zmq_context_, live_->socket(),
+                                     descriptor_threshold_of_process(), thread_.metrics_);
+  if (!guard) return fail(guard.error());
+  live_guard_ = std::move(*guard);
   std::vector<std::string> bound;
   for (const std::string& endpoint : endpoints) {
     auto one = live_->bind(endpoint);
@@ -131,7 +141,12 @@ Result<void> ShardLoop::watch_all() {
   if (auto ok = wake_up_->start(); !ok) return ok;
   clients_pump_ = std::make_unique<ZmqPump>(*io_.reactor, clients_->socket(), *clients_);
   if (auto ok = clients_pump_->start(); !ok) return ok;
+  clients_guard_pump_ =
+      std::make_unique<ZmqPump>(*io_.reactor, clients_guard_->events(), *clients_guard_);
+  if (auto ok = clients_guard_pump_->start(); !ok) return ok;
   if (!live_) return {};
+  live_guard_pump_ = std::make_unique<ZmqPump>(*io_.reactor, live_guard_->events(), *live_guard_);
+  if (auto ok = live_guard_pump_->start(); !ok) return ok;
   live_pump_ = std::make_unique<ZmqPump>(*io_.reactor, live_->socket(), *live_);
   return live_pump_->start();
 }
@@ -187,8 +202,9 @@ void ShardLoop::turn() {
   if (live_pump_) static_cast<void>(live_pump_->must_not_sleep());
   io_.disk->reap();
   timers_.fire(begin);
+  bool work_left = guard_connections();
   clients_pump_->drain(receive_budget);
-  bool work_left = shard_->turn();
+  if (shard_->turn()) work_left = true;
   if (life_ == Life::serving && thread_.stop_requested_.load()) {
     begin_stop();
     work_left = true;
@@ -199,11 +215,21 @@ void ShardLoop::turn() {
   if (life_ != Life::ended) sleep(work_left);
 }
 
+// Whether more of them wait than one turn looks at.
+bool ShardLoop::guard_connections() {
+  bool work_left = false;
+  for (ZmqPump* pump : {clients_guard_pump_.get(), live_guard_pump_.get()})
+    if (pump != nullptr && pump->drain(connection_budget) == connection_budget) work_left = true;
+  return work_left;
+}
+
 void ShardLoop::sleep(bool work_left) {
   // While no target is set the messages stay where they are, and looking at them would only keep
   // the loop busy.
   const bool receives = life_ == Life::serving || life_ == Life::stopping;
   if (clients_pump_->must_not_sleep() && receives) work_left = true;
+  for (ZmqPump* pump : {clients_guard_pump_.get(), live_guard_pump_.get()})
+    if (pump != nullptr && pump->must_not_sleep()) work_left = true;
   if (live_pump_) live_pump_->drain(1);  // forgets the edge: there is never anything to receive
   const Instant now = clock_.now();
   const Instant deadline =

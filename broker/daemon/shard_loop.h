@@ -11,6 +11,7 @@
 #include "broker/daemon/config.h"
 #include "broker/daemon/shard_thread.h"
 #include "broker/shard.h"
+#include "broker/wire/connection_guard.h"
 #include "broker/wire/live_feed.h"
 #include "broker/wire/zmq_client_port.h"
 #include "broker/wire/zmq_pump.h"
@@ -58,6 +59,7 @@ class ShardLoop : private RequestTarget {
   void start_shard();
   void begin_stop();
   void turn();
+  bool guard_connections();
   void sleep(bool work_left);
   void publish_status();
   void on_tend();
@@ -77,7 +79,9 @@ class ShardLoop : private RequestTarget {
   std::unique_ptr<ZmqClientPort> clients_;
   std::unique_ptr<LiveFeed> live_;
   NoLiveFeed no_live_;
-  std::unique_ptr<ZmqPump> clients_pump_, live_pump_;
+  // They watch the sockets, which they must not outlive.
+  std::unique_ptr<ConnectionGuard> clients_guard_, live_guard_;
+  std::unique_ptr<ZmqPump> clients_pump_, live_pump_, clients_guard_pump_, live_guard_pump_;
   std::unique_ptr<Shard> shard_;
   std::string live_endpoint_;
   Timer tend_timer_;

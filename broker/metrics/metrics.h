@@ -57,6 +57,7 @@ struct ShardMetrics {
   Counter live_published, live_bytes;
   Counter live_dropped;  // batches not published because too many bytes waited
   Counter replies_undeliverable;
+  Counter connections_refused;                // for want of descriptors
   Counter clients;                            // gauge: clients with state here
   Counter subscriptions, parked_fetches;      // gauges
   Counter staged_bytes, reply_bytes;          // gauges

@@ -94,6 +94,20 @@ Result<std::string> ZmqSocket::bind(const std::string& endpoint) {
   return fail(listen_error(endpoint, error, zmq_strerror(error)));
 }
 
+Result<void> ZmqSocket::connect(const std::string& endpoint) {
+  if (zmq_connect(handle(), endpoint.c_str()) == 0) return {};
+  return fail(Errc::bad_state,
+              fmt::format("cannot connect to {}: {}", endpoint, zmq_strerror(zmq_errno())));
+}
+
+Result<void> ZmqSocket::monitor(const std::string& endpoint, int events) {
+  if (zmq_socket_monitor(handle(), endpoint.c_str(), events) == 0) return {};
+  return fail(Errc::bad_state, fmt::format("cannot tell of connections at {}: {}", endpoint,
+                                           zmq_strerror(zmq_errno())));
+}
+
+void ZmqSocket::end_monitor() { zmq_socket_monitor(handle(), nullptr, 0); }
+
 int ZmqSocket::descriptor() {
   int value = -1;
   std::size_t bytes = sizeof value;

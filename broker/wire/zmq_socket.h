@@ -33,6 +33,12 @@ class ZmqSocket {
   // is no endpoint, bad_state for an address in use or refused; the text names the endpoint.
   Result<std::string> bind(const std::string& endpoint);
 
+  // To an endpoint of this process. Errors: bad_state.
+  Result<void> connect(const std::string& endpoint);
+  // Has `events` of this socket told at `endpoint`, until end_monitor. Errors: bad_state.
+  Result<void> monitor(const std::string& endpoint, int events);
+  void end_monitor();
+
   int descriptor();
   // ZMQ_POLLIN and ZMQ_POLLOUT as they are now; also makes the socket look at what its I/O thread
   // told it.
