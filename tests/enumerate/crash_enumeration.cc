@@ -96,8 +96,8 @@ bool CrashEnumeration::enumerate(std::size_t workload, std::uint64_t operation) 
   note(*moment);
   const auto all = points(operation, *moment);
   for (std::size_t i = 0; i < all.size(); ++i) {
-    // Nothing and everything come first.
-    if (i >= 2 && (i + operation) % options_.stride != 0) continue;
+    // Nothing, everything and the kill come first.
+    if (i >= 3 && (i + operation) % options_.stride != 0) continue;
     examine(*machine, *moment, {all[i]});
   }
   if (options_.depth > 1 && (operation + workload) % options_.deep_stride == 0) {
@@ -115,7 +115,10 @@ std::vector<CrashPoint> CrashEnumeration::points(std::uint64_t operation,
   const auto add = [&](const CrashPolicy& policy, std::uint64_t draw = 0) {
     all.push_back({operation, policy, draw});
   };
-  if (moment.items > 0) add(CrashPolicy::all());
+  if (moment.items > 0) {
+    add(CrashPolicy::all());
+    add(CrashPolicy::kill());
+  }
   if (moment.items < 16 && (std::uint64_t{1} << moment.items) <= options_.subsets) {
     for (std::uint64_t bits = 1; bits + 1 < (std::uint64_t{1} << moment.items); ++bits)
       add(CrashPolicy::subset(bits));
@@ -192,6 +195,7 @@ void CrashEnumeration::enumerate_recovery(const Machine& machine, const Moment& 
     if (deeper->items > 0) {
       examine(*state, *deeper, with(CrashPolicy::all()));
       examine(*state, *deeper, with(CrashPolicy::torn(), operation));
+      examine(*state, *deeper, with(CrashPolicy::kill()));
     }
     if (chain.size() + 1 < options_.depth)
       enumerate_recovery(*state, *deeper, with(CrashPolicy::torn(), operation));

@@ -4,7 +4,8 @@
 //   every subset, when there are few; otherwise nothing, everything, every prefix in the order in
 //   which the I/O was started, and a number of random subsets, every second of them with torn
 //   sectors and garbage;
-//   and everything but one torn sector, for every sector.
+//   everything but one torn sector, for every sector;
+//   and all of it, still not durable: the program was killed and the machine was not.
 //
 // Each such state is started; every promise is compared with what is there; the power goes again
 // (any of what was not durable stays) and it is started and compared again; it takes new work,
@@ -36,7 +37,7 @@ struct CrashOptions {
   std::uint64_t seed = 1;
   unsigned subsets = 8;
   unsigned depth = 3;             // 1: no crash of a recovery
-  std::uint64_t stride = 1;       // of the states of an operation beyond nothing and everything
+  std::uint64_t stride = 1;       // of the states of an operation beyond nothing, everything, kill
   std::uint64_t deep_stride = 1;  // of the workload's operations whose recovery is crashed as well
 };
 

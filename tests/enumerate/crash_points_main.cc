@@ -51,13 +51,15 @@ CrashPoint parse_point(const std::string& text) {
   using sim::CrashPolicy;
   if (name == "none") return point.policy = CrashPolicy::none(), point;
   if (name == "all") return point.policy = CrashPolicy::all(), point;
+  if (name == "kill") return point.policy = CrashPolicy::kill(), point;
   if (name == "prefix") return point.policy = CrashPolicy::prefix(value), point;
   if (name == "subset") return point.policy = CrashPolicy::subset(value), point;
   if (name == "tear") return point.policy = CrashPolicy::tear(value), point;
   point.draw = value;
   if (name == "random") return point.policy = CrashPolicy::random(), point;
   if (name == "torn") return point.policy = CrashPolicy::torn(), point;
-  throw std::invalid_argument(name + " is no policy; there are none, all, prefix-N, subset-N, " +
+  throw std::invalid_argument(name +
+                              " is no policy; there are none, all, kill, prefix-N, subset-N, " +
                               "tear-N, random-N, torn-N");
 }
 

@@ -176,7 +176,7 @@ void LogMachine::trim(Offset start) {
   const auto done = storage_.trim(start);
   if (lost()) return;
   require(done || tolerant_, "trim: " + text_of(done));
-  if (done) promises_.start = std::max(promises_.start, start);
+  require(!done || storage_.log().start_offset() >= std::min(start, end()), "a trim did nothing");
   look();
 }
 
@@ -228,15 +228,21 @@ void LogMachine::lift_faults() {
 }
 
 void LogMachine::lie() {
-  if (idle()) return;
+  if (idle() || storage_.files_ending(".segment").empty()) return;
   tolerant_ = true;
   lied_about_ = storage_.segment_path(0);
-  disk().corrupt(lied_about_, lie_at, 0x10);
+  turn_lie();
 }
 
 void LogMachine::stop_lying() {
   if (lost() || lied_about_.empty()) return;
-  disk().corrupt(std::exchange(lied_about_, {}), lie_at, 0x10);
+  turn_lie();
+  lied_about_.clear();
+}
+
+void LogMachine::turn_lie() {
+  if (disk().exists(lied_about_) && disk().read_file(lied_about_).size() > lie_at)
+    disk().corrupt(lied_about_, lie_at, 0x10);
 }
 
 // -- promises

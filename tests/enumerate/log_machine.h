@@ -80,6 +80,7 @@ class LogMachine final : public Machine {
   void adopt();
   void cut_promises(Offset end);
   void after_refusal(Errc code);
+  void turn_lie();
   void require(bool condition, const std::string& what);
 
   Script script_;

@@ -56,8 +56,9 @@ class ShardMachine final : public Machine {
   void wait(Duration time);
   void inject(const sim::SimDisk::Fault& fault);
   void lift_faults();
-  // The directory of the topic that stands; for scripts that damage files of a stopped shard.
-  std::string directory_of(const std::string& name);
+  // The directory of the topic that stands, if it has acked events; for scripts that damage files of
+  // a stopped shard.
+  std::string directory_with_events(const std::string& name);
   bool is_running() const { return process_ != nullptr; }
 
  private:

@@ -123,14 +123,15 @@ void torn_tails(LogMachine& m) {
   m.close();
 }
 
-// A file of another log under a name of ours.
+// A file of another log under a name of ours, and a checkpoint of which nothing is left.
 void foreign_segment(LogMachine& m) {
   m.open();
   m.put(9000, 5);
   m.close();
-  if (m.lost()) return;
-  auto file = m.disk().read_file(m.storage().segment_path(0));
+  if (m.lost() || m.storage().files_ending(".segment").empty()) return;
+  const auto file = m.disk().read_file(m.storage().segment_path(0));
   m.disk().write_file(m.storage().path("00000000000000000900.segment"), file);
+  m.disk().write_file(m.storage().path("checkpoint"), Bytes(8192));
   m.open();
   m.put(700, 2);
   m.close();
@@ -239,10 +240,15 @@ void descriptions(ShardMachine& m) {
   m.produce("audit", 1, 300, 2);
   m.stop();
   if (m.lost()) return;
-  const std::string orders = m.directory_of("orders"), audit = m.directory_of("audit");
-  m.disk().corrupt(orders + "/topic.meta.1", 20, 0x40);
-  m.disk().corrupt(audit + "/topic.meta.0", 20, 0x40);
-  m.disk().cut_file(audit + "/topic.meta.1", 9);
+  const auto damage = [&](const std::string& file, bool is_one_of_two) {
+    if (!m.disk().exists(file)) return;
+    is_one_of_two ? m.disk().corrupt(file, 20, 0x40) : m.disk().cut_file(file, 9);
+  };
+  const std::string orders = m.directory_with_events("orders");
+  const std::string audit = m.directory_with_events("audit");
+  damage(orders + "/topic.meta.1", true);
+  damage(audit + "/topic.meta.0", true);
+  damage(audit + "/topic.meta.1", false);
   const std::string dead(32, 'd');
   m.disk().write_file("topics/" + dead + ".deleted/0/checkpoint", as_bytes("old"));
   m.disk().make_path("topics/" + dead + ".creating/0");

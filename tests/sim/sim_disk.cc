@@ -275,9 +275,7 @@ IoResult SimDisk::execute(Operation& operation) {
   switch (operation.call) {
     case Call::open: return execute_open(operation);
     case Call::close: {
-      Handle& handle = handle_of(operation.file);
-      --(handle.access == Access::direct ? handle.node->direct_opens : handle.node->buffered_opens);
-      handle.node = nullptr;
+      close_handle(handle_of(operation.file));
       return std::size_t{0};
     }
     case Call::read: return execute_read(operation);
@@ -304,6 +302,12 @@ IoResult SimDisk::execute(Operation& operation) {
     case Call::sync_directory: return execute_name(operation);
   }
   UNREACHABLE("every call is carried out");
+}
+
+// The id is dead, whatever the answer.
+void SimDisk::close_handle(Handle& handle) {
+  --(handle.access == Access::direct ? handle.node->direct_opens : handle.node->buffered_opens);
+  handle.node = nullptr;
 }
 
 IoResult SimDisk::execute_open(const Operation& operation) {

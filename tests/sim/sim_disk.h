@@ -222,6 +222,7 @@ class SimDisk final : public Disk {
   void write_some(const Operation& operation, std::uint64_t numerator);
   bool has_room(const SimNode& file, std::uint64_t end) const;
   Handle& handle_of(FileId file);
+  static void close_handle(Handle& handle);
   std::string name_of(const Operation& operation) const;
 
   Random& random_;

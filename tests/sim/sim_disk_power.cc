@@ -41,11 +41,7 @@ IoResult SimDisk::execute_fault(const Operation& operation) {
     image_.forget_pending(*handle->node, random_);
     if (handle->access == Access::direct) handle->node->live = handle->node->durable;
   }
-  if (operation.call == Call::close) {
-    --(handle->access == Access::direct ? handle->node->direct_opens
-                                        : handle->node->buffered_opens);
-    handle->node = nullptr;
-  }
+  if (operation.call == Call::close) close_handle(*handle);
   return fail(*operation.fault, std::string(call_name(operation.call)) + " " + name_of(operation) +
                                     ": injected fault");
 }
