@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <map>
+#include <type_traits>
 
 namespace millrace::cli {
 namespace {
@@ -24,9 +25,13 @@ constexpr const char* format_help =
 template <class T, class Parse>
 auto checked(const char* flag, T& into, Parse parse, const char* allowed) {
   return [flag, &into, parse, allowed](const std::string& text) {
-    const auto value = parse(text);
+    auto value = parse(text);
     if (!value) throw CLI::ValidationError(flag, fmt::format("'{}' is not {}", text, allowed));
-    into = static_cast<T>(*value);
+    if constexpr (std::is_same_v<T, decltype(value)>) {
+      into = value;
+    } else {
+      into = static_cast<T>(*value);
+    }
   };
 }
 

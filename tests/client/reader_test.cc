@@ -209,11 +209,13 @@ TEST_CASE("an offset outside of [start, end] is refused at open, with both of th
     std::optional<Place> end;
     const char* words;
   };
-  for (const Row& row : {Row{Place::at(2), {}, "offset 2 of orders/0 is below its start"},
-                         Row{Place::at(11), {}, "offset 11 of orders/0 is beyond its end"},
-                         Row{Place::at(11), Place::from_end(), "offset 11 of orders/0"},
-                         Row{Place::from_start(), Place::at(11), "the range's end 11 of orders/0 is beyond its end"},
-                         Row{Place::from_start(), Place::at(5), "the range's end 5 of orders/0 is below its start"}}) {
+  for (const Row& row :
+       {Row{Place::at(2), {}, "offset 2 of orders/0 is below its start"},
+        Row{Place::at(11), {}, "offset 11 of orders/0 is beyond its end"},
+        Row{Place::at(11), Place::from_end(), "offset 11 of orders/0"},
+        Row{Place::from_start(), Place::at(11), "the range's end 11 of orders/0 is beyond its end"},
+        Row{Place::from_start(), Place::at(5),
+            "the range's end 5 of orders/0 is below its start"}}) {
     INFO(row.begin.to_string() << " to " << (row.end ? row.end->to_string() : ""));
     const auto refused = Reader::open(client, "orders", {{0, row.begin, row.end}});
     REQUIRE_FALSE(refused.has_value());
