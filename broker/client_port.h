@@ -24,6 +24,10 @@ class ClientPort {
   virtual ~ClientPort() = default;
   // Takes the reply's buffers when it answers `sent`; leaves `reply` alone otherwise.
   virtual SendResult send(ClientHandle client, Reply& reply) = 0;
+  // Bytes of slabs that replies which were `sent` still keep, because the client has not taken
+  // them: of one client, and of all. Goes down by itself.
+  virtual std::uint64_t pinned_bytes(ClientHandle) const { return 0; }
+  virtual std::uint64_t pinned_bytes() const { return 0; }
 };
 
 // Seam: the live feed. The daemon's is wire/live_feed.

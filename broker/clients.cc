@@ -7,6 +7,8 @@ namespace {
 
 // What a reply costs here besides its data.
 constexpr std::size_t reply_overhead_bytes = 256;
+// What a client that holds nothing may always be given, a whole batch at the least.
+constexpr std::size_t first_reply_bytes = 256 * 1024;
 constexpr std::size_t retries_per_turn = 256;
 constexpr std::size_t waiters_per_turn = 512;
 // The port has no word for "this client drains again", so busy clients are looked at this often at
@@ -98,7 +100,7 @@ void Clients::keep(ClientHandle client, Reply&& reply) {
   // Data was let in by room(), so it always has its place; what is dropped is what a client
   // provokes without reading.
   const bool full = state.held_bytes + bytes > limits_.client_bytes_max ||
-                    held_bytes_ + bytes > limits_.reply_bytes_max;
+                    total_bytes() + bytes > limits_.reply_bytes_max;
   if (full && !carries_data(reply)) {
     drop(reply);
     return forget_if_idle(client);
@@ -116,13 +118,17 @@ void Clients::drop(const Reply&) { environment_.metrics.replies_undeliverable.ad
 // -------------------------------------------------------------------------------------------------------------
 
 std::size_t Clients::room(ClientHandle client) const {
-  if (held_bytes_ >= limits_.reply_bytes_max) return 0;
-  const auto left = static_cast<std::size_t>(limits_.reply_bytes_max - held_bytes_);
   const auto found = clients_.find(client);
-  if (found == clients_.end()) return std::min<std::size_t>(limits_.client_bytes_max, left);
-  const Client& state = found->second;
-  if (!state.queue.empty() || state.held_bytes >= limits_.client_bytes_max) return 0;
-  return std::min<std::size_t>(limits_.client_bytes_max - state.held_bytes, left);
+  if (found != clients_.end() && !found->second.queue.empty()) return 0;
+  const std::uint64_t held = (found == clients_.end() ? 0 : found->second.held_bytes) +
+                             environment_.clients.pinned_bytes(client);
+  if (held >= limits_.client_bytes_max) return 0;
+  const std::uint64_t left_of_client = limits_.client_bytes_max - held;
+  const std::uint64_t held_by_all = total_bytes();
+  if (held_by_all < limits_.reply_bytes_max)
+    return std::min(left_of_client, limits_.reply_bytes_max - held_by_all);
+  // Those who do not read must not stop those who do: who holds nothing always gets a little.
+  return held == 0 ? std::min<std::uint64_t>(left_of_client, first_reply_bytes) : 0;
 }
 
 std::uint64_t Clients::held_bytes(ClientHandle client) const {
@@ -231,7 +237,8 @@ bool Clients::turn() {
     retry(client);
   }
   const bool more = serve_lines();
-  if (busy_.empty()) {
+  // What a line waits for may be bytes that the network takes, of which nobody tells.
+  if (busy_.empty() && lines_.empty()) {
     retry_timer_.cancel();
   } else if (!retry_timer_.armed()) {
     environment_.timers.arm(retry_timer_, environment_.clock.now() + retry_interval);

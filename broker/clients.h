@@ -4,8 +4,10 @@
 // Bounds (PR-14). A client whose queue is full is *busy*: its replies wait here, in order, up to
 // client_bytes_max; past that they are dropped and counted, and the client hears nothing, as if
 // they were lost on the way. Nothing is read for a busy client: fetches and subscriptions wait in
-// its line for room. What is being read from disk for it is reserved first. All clients together
-// stay below reply_bytes_max the same way.
+// its line for room. What is being read from disk for it is reserved first, and what the port has
+// taken counts until the network has it. All clients together stay below reply_bytes_max the same
+// way, but for a first small reply to a client that holds nothing: those who do not read must not
+// stop those who do.
 //
 // A client that is gone keeps its (silent) entry until the turn, which tells the other parts; so no
 // call here ever destroys a fetch or a subscription of its caller.
@@ -70,6 +72,8 @@ class Clients {
   bool has_queued() const { return !busy_.empty(); }
   std::size_t size() const { return clients_.size(); }
   std::uint64_t held_bytes() const { return held_bytes_; }
+  // Held here, and taken by the port but not by the network.
+  std::uint64_t total_bytes() const { return held_bytes_ + environment_.clients.pinned_bytes(); }
   // Of one client: queued and reserved.
   std::uint64_t held_bytes(ClientHandle client) const;
 

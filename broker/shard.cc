@@ -303,7 +303,7 @@ void Shard::Impl::set_gauges() {
   metrics.subscriptions.set(feeder_.size());
   metrics.parked_fetches.set(fetches_.size());
   metrics.staged_bytes.set(flush_list_.staged_bytes());
-  metrics.reply_bytes.set(clients_.held_bytes());
+  metrics.reply_bytes.set(clients_.total_bytes());
 }
 
 void Shard::Impl::on_care() {

@@ -33,6 +33,7 @@ struct ListenConfig {
   bool ipv6 = false;
   std::uint64_t io_threads = 1;
   std::uint64_t clients_max = 65'536;
+  Duration stall_max = seconds(30);
   std::uint64_t frame_bytes_max = 64 * MiB + 64 * KiB;
 };
 

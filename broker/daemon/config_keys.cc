@@ -44,6 +44,8 @@ constexpr KeySpec keys[] = {
      "Threads that carry bytes between the network and the broker; one serves about 3 GB/s."},
     {"listen.clients_max", count, FIELD(listen.clients_max), 1, 1'000'000, "",
      "Clients that are served at a time; more are answered overloaded."},
+    {"listen.stall_max", duration, FIELD(listen.stall_max), 1 * second, 3'600 * second, "",
+     "A peer on TCP that takes nothing of what waits for it is disconnected after this time."},
     {"listen.frame_bytes_max", bytes, FIELD(listen.frame_bytes_max), 64 * KiB,
      batch_limit + 1 * MiB, "",
      "Largest frame that is read; the connection of whoever sends a larger one is dropped. No "

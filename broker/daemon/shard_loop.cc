@@ -96,6 +96,7 @@ Result<std::string> ShardLoop::bind_requests() {
   ClientPortOptions options;
   options.frame_bytes_max = config_.listen.frame_bytes_max;
   options.clients_max = config_.listen.clients_max;
+  options.stall_max = config_.listen.stall_max;
   options.ipv6 = config_.listen.ipv6;
   auto port = ZmqClientPort::open(zmq_context_, options, clock_, thread_.metrics_);
   if (!port) return fail(port.error());
@@ -119,6 +120,7 @@ Result<std::string> ShardLoop::bind_live() {
   LiveFeedOptions options;
   options.queue_messages = static_cast<int>(config_.live.queue_messages);
   options.queue_bytes = config_.live.queue_bytes;
+  options.stall_max = config_.listen.stall_max;
   options.ipv6 = config_.listen.ipv6;
   auto feed = LiveFeed::open(zmq_context_, options, thread_.metrics_);
   if (!feed) return fail(feed.error());

@@ -18,6 +18,7 @@ Result<std::unique_ptr<LiveFeed>> LiveFeed::open(void* context, const LiveFeedOp
   auto socket = ZmqSocket::open(context, ZMQ_PUB);
   if (!socket) return fail(socket.error());
   socket->set(ZMQ_SNDHWM, options.queue_messages);
+  socket->drop_deaf_peers(options.stall_max);
   // Subscriptions are short; a subscriber has no business sending more than that.
   socket->set(ZMQ_MAXMSGSIZE, std::int64_t{4 * 1024});
   socket->set(ZMQ_IPV6, options.ipv6 ? 1 : 0);

@@ -34,6 +34,7 @@ inline constexpr std::size_t live_head_bytes = 32;
 struct LiveFeedOptions {
   int queue_messages = 1000;
   std::uint64_t queue_bytes = 512 * MiB;
+  Duration stall_max = seconds(30);
   bool ipv6 = false;
 };
 
@@ -57,7 +58,7 @@ class LiveFeed : public LivePort, public PumpTarget {
   ZmqSocket socket_;
   LiveFeedOptions options_;
   ShardMetrics& metrics_;
-  PinnedBytes pinned_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+  PinnedBytes pinned_ = make_pinned_bytes();
   std::string topic_frame_;
 };
 

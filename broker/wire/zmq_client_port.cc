@@ -1,6 +1,5 @@
 #include "broker/wire/zmq_client_port.h"
 
-#include "broker/wire/zmq_message.h"
 #include "storage/base/check.h"
 
 #include <algorithm>
@@ -27,6 +26,7 @@ Result<std::unique_ptr<ZmqClientPort>> ZmqClientPort::open(void* context,
   socket->set(ZMQ_SNDHWM, options.queue_messages);
   socket->set(ZMQ_RCVHWM, options.queue_messages);
   socket->set(ZMQ_ROUTER_MANDATORY, 1);
+  socket->drop_deaf_peers(options.stall_max);
   socket->set(ZMQ_IPV6, options.ipv6 ? 1 : 0);
   return std::unique_ptr<ZmqClientPort>(
       new ZmqClientPort(std::move(*socket), options, clock, metrics));
@@ -88,7 +88,8 @@ ZmqClientPort::Client* ZmqClientPort::client_of(const zmq::message_t& routing_id
     return &*known->second;
   }
   if (clients_.size() >= options_.clients_max) return nullptr;
-  clients_.push_back({id, ClientHandle{next_handle_++}, clock_.now(), false});
+  clients_.push_back(
+      {.routing_id = id, .handle = ClientHandle{next_handle_++}, .last_traffic = clock_.now()});
   const auto client = std::prev(clients_.end());
   by_routing_id_.emplace(std::move(id), client);
   by_handle_.emplace(client->handle.value, client);
@@ -110,21 +111,29 @@ void ZmqClientPort::answer_unknown(const zmq::message_t& routing_id) {
   Reply reply{
       request ? request->id : request.error().id,
       Error{Errc::overloaded, "the broker serves as many clients as it may; retry after a pause"}};
-  if (send_to(text(routing_id), reply) != SendResult::sent) metrics_.replies_undeliverable.add();
+  if (send_to(text(routing_id), reply, {}) != SendResult::sent)
+    metrics_.replies_undeliverable.add();
 }
 
 SendResult ZmqClientPort::send(ClientHandle handle, Reply& reply) {
   const auto found = by_handle_.find(handle.value);
   if (found == by_handle_.end()) return SendResult::gone;
   const auto client = found->second;
-  const SendResult result = send_to(client->routing_id, reply);
+  const SendResult result = send_to(client->routing_id, reply, client->pinned);
   if (result == SendResult::sent) touch(client);
   // The caller hears of it by this answer and forgets the client by itself.
   if (result == SendResult::gone) forget(client);
   return result;
 }
 
-SendResult ZmqClientPort::send_to(std::string_view routing_id, Reply& reply) {
+std::uint64_t ZmqClientPort::pinned_bytes(ClientHandle handle) const {
+  const auto found = by_handle_.find(handle.value);
+  if (found == by_handle_.end()) return 0;
+  return found->second->pinned->load(std::memory_order_relaxed);
+}
+
+SendResult ZmqClientPort::send_to(std::string_view routing_id, Reply& reply,
+                                  const PinnedBytes& pinned) {
   zmq::message_t address(routing_id.data(), routing_id.size());
   switch (socket_.send(address, ZMQ_SNDMORE)) {
     case ZmqSocket::Io::done: break;
@@ -140,7 +149,7 @@ SendResult ZmqClientPort::send_to(std::string_view routing_id, Reply& reply) {
         "the rest of a reply finds room");
   if (!has_data) return SendResult::sent;
   for (std::size_t i = 0; i < data->size(); ++i) {
-    zmq::message_t frame = to_message(std::move((*data)[i]));
+    zmq::message_t frame = to_message(std::move((*data)[i]), pinned, pinned_);
     const int flags = i + 1 < data->size() ? ZMQ_SNDMORE : 0;
     CHECK(socket_.send(frame, flags) == ZmqSocket::Io::done, "the rest of a reply finds room");
   }
@@ -156,7 +165,7 @@ void ZmqClientPort::forget(Clients::iterator client) {
 
 void ZmqClientPort::probe(Clients::iterator client) {
   Reply empty{request_id_reserved, DoneReply{}};
-  const SendResult result = send_to(client->routing_id, empty);
+  const SendResult result = send_to(client->routing_id, empty, {});
   if (result != SendResult::gone) return touch(client);
   const ClientHandle handle = client->handle;
   forget(client);

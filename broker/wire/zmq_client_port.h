@@ -15,6 +15,7 @@
 #include "broker/client_port.h"
 #include "broker/metrics/metrics.h"
 #include "broker/wire/codec.h"
+#include "broker/wire/zmq_message.h"
 #include "broker/wire/zmq_pump.h"
 #include "broker/wire/zmq_socket.h"
 #include "storage/io/clock.h"
@@ -44,6 +45,9 @@ struct ClientPortOptions {
   std::size_t clients_max = 65'536;
   Duration probe_interval = seconds(30);
   Duration idle_expiry = seconds(600);
+  // Whose connection takes nothing for so long is dropped (TCP alone), or its replies would be kept
+  // for ever.
+  Duration stall_max = seconds(30);
   bool ipv6 = false;
 };
 
@@ -61,6 +65,8 @@ class ZmqClientPort : public ClientPort, public PumpTarget {
 
   // ClientPort
   SendResult send(ClientHandle client, Reply& reply) override;
+  std::uint64_t pinned_bytes(ClientHandle client) const override;
+  std::uint64_t pinned_bytes() const override { return pinned_->load(std::memory_order_relaxed); }
 
   // PumpTarget
   bool receive_one() override;
@@ -80,6 +86,7 @@ class ZmqClientPort : public ClientPort, public PumpTarget {
     ClientHandle handle;
     Instant last_traffic;
     bool subscribes = false;
+    PinnedBytes pinned = make_pinned_bytes();
   };
   // Least recently active first.
   using Clients = std::list<Client>;
@@ -89,7 +96,7 @@ class ZmqClientPort : public ClientPort, public PumpTarget {
   void touch(Clients::iterator client);
   void handle_message(Client& client, std::size_t frames_in_all);
   void answer_unknown(const zmq::message_t& routing_id);
-  SendResult send_to(std::string_view routing_id, Reply& reply);
+  SendResult send_to(std::string_view routing_id, Reply& reply, const PinnedBytes& pinned);
   void forget(Clients::iterator client);
   void probe(Clients::iterator client);
 
@@ -103,6 +110,7 @@ class ZmqClientPort : public ClientPort, public PumpTarget {
   zmq::message_t routing_id_, rest_;
   zmq::message_t frames_[request_frames_max];
   std::uint64_t next_handle_ = 1;
+  PinnedBytes pinned_ = make_pinned_bytes();
   Clients clients_;
   std::unordered_map<std::string, Clients::iterator> by_routing_id_;
   std::unordered_map<std::uint64_t, Clients::iterator> by_handle_;

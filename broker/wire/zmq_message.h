@@ -23,8 +23,10 @@ zmq::message_t to_message(Buffer buffer);
 // Bytes that messages keep alive until libzmq has freed them. Shared with messages that may outlive
 // whoever counts.
 using PinnedBytes = std::shared_ptr<std::atomic<std::uint64_t>>;
-// The same; what is not copied counts in `pinned` until the last peer has taken the message.
-zmq::message_t to_message(Buffer buffer, const PinnedBytes& pinned);
+PinnedBytes make_pinned_bytes();
+// The same; what is not copied counts in `pinned` (and in `also`, if there is one) until the last
+// peer has taken the message.
+zmq::message_t to_message(Buffer buffer, const PinnedBytes& pinned, const PinnedBytes& also = {});
 
 inline ByteView bytes_of(const zmq::message_t& message) {
   return {static_cast<const std::byte*>(message.data()), message.size()};

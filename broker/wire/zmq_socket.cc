@@ -79,6 +79,12 @@ void* ZmqSocket::handle() {
   return socket_.get();
 }
 
+// TCP_USER_TIMEOUT: bytes that stay unacknowledged, or untransmitted because the peer's window is
+// closed. Heartbeats do not show such a peer: it may go on sending.
+void ZmqSocket::drop_deaf_peers(Duration stall_max) {
+  set(ZMQ_TCP_MAXRT, static_cast<int>(stall_max.ns / 1'000'000));
+}
+
 void ZmqSocket::set(int option, int value) {
   CHECK(zmq_setsockopt(handle(), option, &value, sizeof value) == 0, zmq_strerror(zmq_errno()));
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "storage/base/result.h"
+#include "storage/base/units.h"
 
 #include <zmq.hpp>
 
@@ -29,6 +30,9 @@ class ZmqSocket {
   // Options count for later binds only (Z-12).
   void set(int option, int value);
   void set(int option, std::int64_t value);
+  // A TCP connection whose peer takes nothing of what waits for it is dropped after this time, and
+  // what waited is let go. A peer that reads, however slowly, stays.
+  void drop_deaf_peers(Duration stall_max);
   // Answers the endpoint as bound: port 0 and wildcards resolved. Errors: bad_config for text that
   // is no endpoint, bad_state for an address in use or refused; the text names the endpoint.
   Result<std::string> bind(const std::string& endpoint);

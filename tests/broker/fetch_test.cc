@@ -176,6 +176,25 @@ TEST_CASE("G7: a damaged range is named and reading goes on behind it") {
   CHECK(after.partition_infos.at(0).state != "ok");
 }
 
+TEST_CASE("G8 PR-14: replies that others do not take do not stop who reads") {
+  WithTopic shard;
+  shard.must_produce("orders", "x");
+  shard.clients.pinned[ShardFixture::bob] = shard.options.limits.reply_bytes_max;
+  const auto reply = shard.expect<FetchedReply>(shard.call(request(0, 0)));
+  CHECK(reply.next_offset == Offset{1});
+}
+
+TEST_CASE("PR-14: what the port has taken for a client counts until the network has it") {
+  WithTopic shard;
+  shard.must_produce("orders", "x");
+  shard.clients.pinned[ShardFixture::alice] = shard.options.limits.client_bytes_max;
+  const auto id = shard.send(request(0, 0));
+  shard.settle();
+  CHECK_FALSE(shard.has_reply(id));
+  shard.clients.pinned.clear();
+  CHECK(shard.expect<FetchedReply>(shard.wait(id)).next_offset == Offset{1});
+}
+
 TEST_CASE("a client that goes takes its fetches along") {
   WithTopic shard;
   shard.must_produce("orders", std::string(3000, 'x'));

@@ -38,7 +38,18 @@ class RecordingClients final : public ClientPort {
     return SendResult::sent;
   }
 
+  std::uint64_t pinned_bytes(ClientHandle client) const override {
+    const auto found = pinned.find(client);
+    return found == pinned.end() ? 0 : found->second;
+  }
+  std::uint64_t pinned_bytes() const override {
+    std::uint64_t bytes = 0;
+    for (const auto& [client, of_client] : pinned) bytes += of_client;
+    return bytes;
+  }
+
   std::map<ClientHandle, std::vector<Reply>> replies;
+  std::map<ClientHandle, std::uint64_t> pinned;  // taken, and not by the network
   std::set<ClientHandle> gone;
   std::map<ClientHandle, std::size_t> room;  // replies it still takes; absent: any number
 };

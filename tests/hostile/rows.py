@@ -337,6 +337,42 @@ def deaf_readers(scene):
             peer.close()
 
 
+@row("PR-14", "peers that go on talking and never read: others are served meanwhile, and they are dropped")
+def deaf_talkers(scene):
+    flags = ["--set", "listen.stall_max=2 s", "--set", "limits.reply_bytes_max=8 MiB", "--set", "limits.client_bytes_max=4 MiB"]
+    with scene.broker.another(flags, None) as broker:
+        good = zmtp.Peer(broker.listen, timeout=20)
+        expect(not scene.call(good, wire.create_topic(scene.id(), "orders")).code, "a topic")
+        data = wire.batch([bytes(900_000)])
+        for _ in range(12):
+            scene.expect_reply(good, "ok", wire.produce(scene.id(), "orders"), data)
+        deaf = []
+        try:
+            for _ in range(8):
+                peer = zmtp.Peer(broker.listen)
+                deaf.append(peer)
+                for i in range(30):
+                    scene.send(peer, [wire.fetch(scene.id(), "orders", 0, i % 12, max_bytes=1 << 24)])
+            for _ in range(5):
+                scene.expect_reply(good, "ok", wire.fetch(scene.id(), "orders", 0, 11, max_bytes=1 << 24))
+            # They send heartbeats, and take nothing: the connection ends all the same.
+            deadline = time.monotonic() + 60
+            while deaf and time.monotonic() < deadline:
+                time.sleep(0.2)
+                for peer in list(deaf):
+                    try:
+                        peer.stream.sendall(zmtp.frame(b"\x04PING\x00\x0a", zmtp.COMMAND))
+                    except OSError:
+                        peer.close()
+                        deaf.remove(peer)
+            expect(not deaf, f"{len(deaf)} peers that read nothing for a minute are still connected")
+            scene.expect_ping(good)
+        finally:
+            for peer in deaf:
+                peer.close()
+            good.close()
+
+
 @row("PR-15", "subscribers of the live feed that do not read", memory_mib=320)
 def slow_subscribers(scene):
     topic = scene.topic("slow")
