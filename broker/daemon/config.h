@@ -72,6 +72,7 @@ struct MemoryConfig {
   std::uint64_t cache_bytes = 256 * MiB;
   std::uint64_t cache_bytes_per_log = LogOptions{}.tail_cache_bytes;
   std::uint64_t idle_bytes = 64 * MiB;
+  std::uint64_t resident_warn_bytes = 3 * GiB;
 };
 
 struct DiskConfig {

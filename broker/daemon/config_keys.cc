@@ -112,6 +112,8 @@ constexpr KeySpec keys[] = {
      "The same of one partition."},
     {"memory.idle_bytes", bytes, FIELD(memory.idle_bytes), 0, 1 * TiB, "",
      "Freed blocks kept for the next batch instead of being given back to the system."},
+    {"memory.resident_warn_bytes", bytes, FIELD(memory.resident_warn_bytes), 0, 16 * TiB, "",
+     "Resident memory of the process from which on a warning is given; 0: never."},
 
     {"disk.warn_percent", percent, FIELD(disk.warn_percent), 1, 100, "",
      "Used space of the file system from which on a warning is given."},

@@ -16,8 +16,9 @@
 namespace millrace {
 namespace {
 
-constexpr std::size_t worker_threads = 2;
-constexpr time_t request_timeout_seconds = 5;
+// A connection that sends its request byte by byte keeps one of them busy.
+constexpr std::size_t worker_threads = 16;
+constexpr time_t read_timeout_seconds = 2;
 constexpr std::size_t body_bytes_max = 64 * 1024;
 // The loop goes round every 100 ms when it is idle; a disk call or a large turn may take longer.
 constexpr Duration beat_age_max = seconds(5);
@@ -51,9 +52,9 @@ class HttpServer::Impl {
   explicit Impl(StatusSource& source) : source_(source) {
     server_.new_task_queue = [] { return new httplib::ThreadPool(worker_threads); };
     server_.set_socket_options(set_socket_options);
-    server_.set_read_timeout(request_timeout_seconds);
-    server_.set_write_timeout(request_timeout_seconds);
-    server_.set_keep_alive_timeout(request_timeout_seconds);
+    server_.set_read_timeout(read_timeout_seconds);
+    server_.set_write_timeout(read_timeout_seconds);
+    server_.set_keep_alive_max_count(1);  // nobody keeps a worker between two requests
     server_.set_payload_max_length(body_bytes_max);
     server_.Get("/health", [this](const httplib::Request&, httplib::Response& response) {
       answer_health(source_, response);

@@ -3,7 +3,7 @@
 //
 // /health answers JSON, 200 while the loop beats and recovery is over, else 503. /metrics answers
 // Prometheus' text. Nothing can be changed by HTTP. Owner: main. Bounds: small headers, no bodies,
-// 5 s per request.
+// one request a connection, 2 s without a byte, 16 connections at a time.
 #pragma once
 
 #include "broker/daemon/shard_status.h"

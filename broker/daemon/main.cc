@@ -3,6 +3,7 @@
 #include "broker/daemon/config_print.h"
 #include "broker/daemon/ephemeral_directory.h"
 #include "broker/daemon/http_server.h"
+#include "broker/daemon/process_watch.h"
 #include "broker/daemon/shard_thread.h"
 #include "storage/base/check.h"
 #include "storage/base/diag.h"
@@ -14,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -31,8 +33,21 @@ namespace {
 // How long a broker that could not start, or was told twice to stop, may take to let go of what it
 // holds.
 constexpr std::chrono::milliseconds last_patience{500};
+// How long whoever reads standard error may take for the last lines.
+constexpr std::chrono::milliseconds report_patience{2000};
 
 constexpr int exit_ok = 0, exit_failed = 1, exit_bad_config = 2, exit_data_dir = 3;
+
+volatile std::sig_atomic_t hard_exit_code = exit_failed;
+
+// From here on the process ends within `time`, whatever hangs: a thread, a device, or standard
+// error that nobody reads. A later call replaces the time and the code.
+void end_within(std::chrono::milliseconds time, int code) {
+  hard_exit_code = code;
+  std::signal(SIGALRM, [](int) { _exit(hard_exit_code); });
+  const itimerval timer{{}, {time.count() / 1000, time.count() % 1000 * 1000}};
+  setitimer(ITIMER_REAL, &timer, nullptr);
+}
 
 int exit_code_of(Errc code) {
   switch (code) {
@@ -46,9 +61,11 @@ int exit_code_of(Errc code) {
 
 // One line, whatever diagnostics are set to: this is why the program ends.
 int report(const Error& error) {
+  const int code = exit_code_of(error.code);
+  end_within(report_patience, code);
   diag::shutdown();
   fmt::print(stderr, "millraced: {}\n", error.text);
-  return exit_code_of(error.code);
+  return code;
 }
 
 // SIGTERM and SIGINT as a descriptor. Blocked before any thread starts, so that all threads inherit
@@ -154,6 +171,7 @@ int finish(ShardThread& shard, StopSignals& signals, Duration deadline) {
   while (!shard.wait_stopped(step)) {
     const bool again = signals.wait(std::chrono::milliseconds{0});
     if (!again && std::chrono::steady_clock::now() < last) continue;
+    end_within(report_patience, exit_failed);
     fmt::print(stderr, "millraced: {}\n",
                again ? "stopped at once by a second signal"
                      : "not stopped within limits.stop_deadline; what was acknowledged is on disk");
@@ -185,7 +203,9 @@ int serve(const LoadedConfig& loaded, StopSignals& signals, ShardThread& shard) 
   print_ready_line(*endpoints, http->get(), config.data.dir);
 
   constexpr std::chrono::milliseconds step{1000};
+  ProcessWatch watch(config.memory.resident_warn_bytes);
   while (!signals.wait(step)) {
+    watch.look();
     if (!shard.wait_stopped(std::chrono::milliseconds{0})) continue;
     const auto outcome = shard.outcome();
     return report(outcome ? Error{Errc::bad_state, "the broker's loop ended"} : outcome.error());
@@ -244,6 +264,7 @@ int run(int argc, char** argv) {
     }
   }
   // All sockets are closed by now; what their peers did not take within the linger is dropped.
+  end_within(report_patience, code);
   zmq_ctx_term(context);
   diag::shutdown();
   return code;

@@ -1,5 +1,7 @@
 #include "broker/daemon/metrics_text.h"
 
+#include "broker/daemon/process_watch.h"
+
 #include <fmt/core.h>
 
 #include <iterator>
@@ -93,6 +95,23 @@ void append_partitions(Text& text, const ShardStatus& status) {
                      [](const Row& row) { return row.state == "ok" ? 1 : 0; });
 }
 
+// Under the names that Prometheus' own clients use.
+void append_process(Text& text) {
+  const ProcessStatus status = read_process_status();
+  text.print(
+      "# HELP process_resident_memory_bytes Resident memory of the broker.\n"
+      "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes {}\n",
+      status.resident_bytes);
+  text.print(
+      "# HELP process_open_fds Descriptors that are open, at least.\n"
+      "# TYPE process_open_fds gauge\nprocess_open_fds {}\n",
+      status.descriptors);
+  text.print(
+      "# HELP process_max_fds Descriptors that may be open.\n"
+      "# TYPE process_max_fds gauge\nprocess_max_fds {}\n",
+      status.descriptors_max);
+}
+
 }  // namespace
 
 std::string metrics_text(const ShardMetrics& m, const ShardStatus& status) {
@@ -144,6 +163,7 @@ std::string metrics_text(const ShardMetrics& m, const ShardStatus& status) {
   text.gauge("disk_watermark_state", "0: fine; 1: warned; 2: produce is refused.",
              m.disk_watermark_state.get());
   text.gauge("io_in_flight", "Disk operations in flight.", m.io_in_flight.get());
+  append_process(text);
   text.head("io_backend", "gauge", "How the disk is driven.");
   text.print("millrace_io_backend{{backend=\"{}\"}} 1\n", status.io_backend);
   text.histogram("loop_turn_seconds", "Work of one turn of the broker's loop, sleep not counted.",

@@ -38,12 +38,12 @@ def end_brokers():
 
 
 class Broker:
-    def __init__(self, data_dir, *flags):
+    def __init__(self, data_dir, *flags, stderr=subprocess.DEVNULL):
         self.data_dir = data_dir
         self.process = subprocess.Popen(
             [MILLRACED, "--data-dir", str(data_dir), "--listen", "tcp://127.0.0.1:0", "--live", "tcp://127.0.0.1:0",
              "--http", "127.0.0.1:0", *flags],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            stdout=subprocess.PIPE, stderr=stderr, text=True)
         BROKERS.append(self.process)
         self.endpoint = json.loads(self.process.stdout.readline())["listen"]
 
@@ -791,6 +791,23 @@ def test_log_repair_makes_a_partition_with_a_missing_segment_writable_again():
         broker = Broker(data)
         assert len(Run("consume", "r", "-e", broker=broker).lines()) == 1001 - bases[3]
         broker.stop()
+
+def test_a_broker_whose_standard_error_nobody_reads_still_ends():
+    unread, full = os.pipe()
+    os.set_blocking(full, False)
+    try:
+        while True:
+            os.write(full, b"x" * 65536)
+    except BlockingIOError:
+        pass
+    os.set_blocking(full, True)
+    with tempfile.TemporaryDirectory() as data:
+        broker = Broker(data, stderr=full)
+        Run("topic", "create", "t", broker=broker).ok()
+        assert broker.stop() == 0
+    os.close(full)
+    os.close(unread)
+
 
 if __name__ == "__main__":
     sys.exit(main())
