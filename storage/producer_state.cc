@@ -51,8 +51,12 @@ std::vector<CheckpointProducer> ProducerStates::saved(Offset end) const {
   kept.truncate(end);
   std::vector<CheckpointProducer> out;
   out.reserve(kept.states_.size());
-  for (const auto& [id, state] : kept.states_)
-    out.push_back({id, state.epoch, {state.recent.begin(), state.recent.end()}});
+  for (const auto& [id, state] : kept.states_) {
+    const auto count = std::min(state.recent.size(), ProducerState::window);
+    out.push_back({id,
+                   state.epoch,
+                   {state.recent.end() - static_cast<std::ptrdiff_t>(count), state.recent.end()}});
+  }
   return out;
 }
 

@@ -22,7 +22,11 @@ struct ProducerState {
   std::uint64_t producer_id = 0;
   std::uint32_t epoch = 0;
   std::deque<ProducedBatch> recent;  // of this epoch, oldest first, at most recent_max
-  static constexpr std::size_t recent_max = 32;
+  // So many batches are always recognised, also after a crash: a producer has no more in flight. In
+  // memory twice as many are kept: all that are in flight may be cut off, and the session must not
+  // be forgotten with them.
+  static constexpr std::size_t window = checkpoint_layout::batches_limit;
+  static constexpr std::size_t recent_max = 2 * window;
 
   // An epoch that has ended is in force again when all batches of the newer ones are cut off. More
   // than earlier_max epochs between two commits are too many.

@@ -95,8 +95,9 @@ void Recovery::step(IoResult io) {
       stage_ = Stage::move_aside;
       return disk.rename(
           io_, segment_->path,
-          fmt::format("{}/{}-{}-{}", quarantine_directory, identity_.topic_id.to_hex(),
-                      identity_.partition, segment_file_name(bases_[at_base_ - 1])));
+          // With the id of the file's own header: nothing that lies there already is replaced.
+          fmt::format("{}/{}-{}-{:016x}-{}", quarantine_directory, identity_.topic_id.to_hex(),
+                      identity_.partition, foreign_id_, segment_file_name(bases_[at_base_ - 1])));
     case Stage::move_aside:
       if (!io) {
         refuse(fmt::format("{} cannot be set aside: {}", segment_->path, io.error().text));
@@ -184,6 +185,7 @@ void Recovery::take_header(std::size_t bytes) {
     diag::error("log", "{}: {}; the segment is fenced", segment_->path, header.error().text);
     return;
   }
+  foreign_id_ = header->segment_id;
   if (header->cluster_id != identity_.cluster_id || header->topic_id != identity_.topic_id ||
       header->partition != identity_.partition) {
     set_aside_reason_ = fmt::format("it belongs to topic {} ({}) partition {} of data directory {}",

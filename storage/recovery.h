@@ -92,6 +92,7 @@ class Recovery {
   std::optional<Checkpoint> checkpoint_;
   SegmentRef segment_;  // whose header is being read
   std::string set_aside_reason_;
+  std::uint64_t foreign_id_ = 0;  // what the header of a file that is set aside says
   Error error_;
   RecoveredLog recovered_;
   LogState& log_ = recovered_.state;

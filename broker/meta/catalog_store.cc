@@ -145,7 +145,10 @@ CatalogStore::Deletion::Deletion(CatalogStore& s, const TopicId& i, Done d)
     : store(s), id(i), done(std::move(d)), io(this, Completion::to<&Deletion::step, Deletion>()) {}
 
 void CatalogStore::Deletion::step(IoResult result) {
-  if (!result) return store.on_deleted(*this, fail(result.error()));
+  // Gone already: an earlier deletion may have failed between the new name and its sync, and the
+  // name is durable only behind one.
+  const bool was_gone = !renamed && !result && result.error().code == Errc::not_found;
+  if (!result && !was_gone) return store.on_deleted(*this, fail(result.error()));
   if (renamed) return store.on_deleted(*this, {});
   renamed = true;
   store.disk_.sync_directory(io, topics_directory);

@@ -15,6 +15,9 @@ Result<std::optional<ProducedBatch>> admit(const AdmissionFacts& facts,
     return fail(Errc::bad_batch,
                 "a producer leaves segment and offset at 0; the broker gives them");
   }
+  // What is stored already takes nothing, and whoever asks again is to hear of it, however full.
+  auto sequence = check_sequence(producers, header);
+  if (sequence && *sequence) return sequence;
   if (facts.disk_is_full) {
     return fail(
         Errc::storage_full,
@@ -39,7 +42,7 @@ Result<std::optional<ProducedBatch>> admit(const AdmissionFacts& facts,
                                               "the limit; retry after a pause",
                                               facts.acks_waiting));
   }
-  return check_sequence(producers, header);
+  return sequence;
 }
 
 }  // namespace millrace

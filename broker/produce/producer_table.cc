@@ -23,7 +23,7 @@ Verdict check_in_window(const ProducerState& state, const BatchHeader& header) {
     return fail(Errc::sequence_expired,
                 fmt::format("sequence {} was taken before, but the last {} batches are all that is "
                             "remembered of it; it is stored, do not send it again",
-                            header.sequence, ProducerState::recent_max));
+                            header.sequence, ProducerState::window));
   }
   for (const auto& batch : state.recent) {
     if (batch.sequence != header.sequence) continue;

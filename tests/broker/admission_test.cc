@@ -40,6 +40,19 @@ TEST_CASE("each reason to refuse, and the first in the list is the answer") {
   CHECK(verdict(facts, batch) == Errc::storage_full);
 }
 
+TEST_CASE("G4 ST-12 a retry of what is stored is recognised though the disk is full") {
+  ProducerStates producers;
+  const auto batch = make_batch("x", {9, 0, 0});
+  producers.note(view_of(batch).header());
+  AdmissionFacts facts = easy();
+  facts.disk_is_full = true;
+  facts.acks_waiting = AdmissionFacts::acks_waiting_max;
+  const auto again = admit(facts, producers, view_of(batch));
+  REQUIRE(again);
+  CHECK(again->has_value());
+  CHECK(verdict(facts, make_batch("y", {9, 0, 1}), producers) == Errc::storage_full);
+}
+
 TEST_CASE("one batch is let in however small the limit of staged bytes") {
   AdmissionFacts facts = easy();
   facts.staged_bytes_max = 1;

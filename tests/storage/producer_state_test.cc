@@ -28,12 +28,12 @@ TEST_CASE("a batch without a session is not remembered") {
 
 TEST_CASE("the newest batches of a session are remembered, the oldest forgotten") {
   ProducerStates states;
-  for (std::uint64_t i = 0; i < 50; ++i) states.note(header(7, 1, 2 * i, 2 * i, 2));
+  for (std::uint64_t i = 0; i < 100; ++i) states.note(header(7, 1, 2 * i, 2 * i, 2));
   const auto* state = states.find(7);
   REQUIRE(state != nullptr);
   REQUIRE(state->recent.size() == ProducerState::recent_max);
-  REQUIRE(state->recent.front().sequence == 2 * (50 - ProducerState::recent_max));
-  REQUIRE(state->next_sequence() == 100);
+  REQUIRE(state->recent.front().sequence == 2 * (100 - ProducerState::recent_max));
+  REQUIRE(state->next_sequence() == 200);
 }
 
 TEST_CASE("a newer epoch starts a session over") {
@@ -55,6 +55,16 @@ TEST_CASE("the session that was silent for longest goes when there are too many"
   REQUIRE(states.find(1) != nullptr);
   REQUIRE(states.find(2) == nullptr);
   REQUIRE(states.find(9999) != nullptr);
+}
+
+TEST_CASE("G4 a session is saved though a whole window of it is in flight") {
+  ProducerStates states;
+  for (std::uint64_t i = 0; i < 100; ++i) states.note(header(7, 0, i, i));
+  const Offset durable{100 - ProducerState::window};
+  const auto saved = states.saved(durable);
+  REQUIRE(saved.size() == 1);
+  REQUIRE(saved[0].batches.size() == ProducerState::window);
+  REQUIRE(saved[0].batches.back().base_offset == Offset{durable.value - 1});
 }
 
 TEST_CASE("truncation forgets batches at and behind its end, and sessions that have none left") {
