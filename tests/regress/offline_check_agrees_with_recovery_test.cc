@@ -1,6 +1,7 @@
 // `millrace log verify` told other damage than the broker: it took a file that is not the log's for
 // a segment of it, gave up a whole commit whose first batch was damaged although a checkpoint
-// vouches for it, and did not miss a newest segment that only the checkpoint knew.
+// vouches for it, did not miss a newest segment that only the checkpoint knew, and called the
+// partial index of a segment that lived through a restart wrong.
 #include "storage/inspect/partition_check.h"
 #include "storage/log_files.h"
 #include "tests/storage/log_fixture.h"
@@ -72,6 +73,16 @@ TEST_CASE("G7 ST-05 a damaged batch below the checkpoint's end costs itself alon
   CHECK(verify(f).lost == std::vector<Range>{{0, 1}});
   f.open();
   f.require_all_but({{Offset{0}, Offset{1}}}, true);
+}
+
+TEST_CASE("ST-07 the partial index of a segment that lived through a restart is no fault") {
+  LogFixture f;
+  f.put_many(5);
+  f.reopen();
+  f.put_segments(2);
+  f.close();
+  CHECK(f.storage.files_ending(".index").size() == 1);
+  CHECK(verify(f).faults == 0);
 }
 
 TEST_CASE("ST-09 a newest segment that only the checkpoint knows is missed offline too") {
