@@ -65,7 +65,7 @@ Result<void> check_limits(const BatchHeader& h) {
   if (h.base_offset > offset_max) return fail(Errc::corrupt, "base offset outside its limit");
   if (h.codec == Codec::none && h.raw_bytes != h.body_bytes)
     return fail(Errc::corrupt, "an uncompressed body has two lengths");
-  if (h.raw_bytes / layout::compression_ratio_limit > h.body_bytes)
+  if (h.raw_bytes > std::uint64_t{layout::compression_ratio_limit} * h.body_bytes)
     return fail(Errc::corrupt, "claimed compression ratio above its limit");
   return {};
 }

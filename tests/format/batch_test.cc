@@ -246,7 +246,7 @@ TEST_CASE("a compressed body may not claim to grow beyond the ratio's limit") {
   store_le(batch.data() + layout::raw_bytes_at, body * layout::compression_ratio_limit);
   reseal(batch);
   REQUIRE(parse_batch_header(batch));
-  store_le(batch.data() + layout::raw_bytes_at, (body + 1) * layout::compression_ratio_limit);
+  store_le(batch.data() + layout::raw_bytes_at, (body * layout::compression_ratio_limit) + 1);
   reseal(batch);
   REQUIRE(parse_batch_header(batch).error().code == Errc::corrupt);
 }

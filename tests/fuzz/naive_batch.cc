@@ -93,8 +93,7 @@ std::optional<NaiveBatch> naive_batch(ByteView bytes) {
       batch.base_offset >= std::uint64_t{1} << 62)
     return std::nullopt;
   if (batch.codec == 0 && batch.raw_bytes != batch.body_bytes) return std::nullopt;
-  // Rounded down, as it is in force: up to 1,023 bytes more than the ratio says.
-  if (batch.raw_bytes / 1'024 > batch.body_bytes) return std::nullopt;
+  if (batch.raw_bytes > std::uint64_t{1'024} * batch.body_bytes) return std::nullopt;
   if (bytes.size() - 96 < batch.body_bytes) return std::nullopt;
   batch.body = bytes.subspan(96, batch.body_bytes);
   if ((naive_crc32c({batch.body}) ^ seed) != u32(bytes, 88)) return std::nullopt;
