@@ -149,9 +149,9 @@ void Recovery::on_listed() {
   checkpoint_file_.load(identity_.topic_id, identity_.partition, [this](auto loaded) {
     if (!loaded) return finish(fail(loaded.error()));
     checkpoint_ = std::move(*loaded);
-    if (nothing_new_since_close()) return next_header();
     // A killed process may have left names that a loss of power would take back, after they were
-    // relied on.
+    // relied on; so may one that was closed while the disk refused, and its checkpoint's name is
+    // one of them.
     stage_ = Stage::sync_names;
     environment_.disk.sync_directory(io_, identity_.directory);
   });
