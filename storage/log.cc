@@ -95,6 +95,7 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   void lower_checkpoint();
   void start_truncation();
   void on_truncated(Result<void> cut);
+  void give_up_truncation(const Error& error);
   void end_truncate(Result<void> outcome);
 
   LogEnvironment environment_;
@@ -212,9 +213,9 @@ void Log::Impl::lower_checkpoint() {
   // Into both slots: whichever may be lost, the other one does not vouch for what is cut.
   const Checkpoint lower = checkpoints_.lowered_to(truncate_end_);
   checkpoint_file_.write(lower, [this, lower](auto written) {
-    if (!written) return end_truncate(fail(written.error()));
+    if (!written) return give_up_truncation(written.error());
     checkpoint_file_.write(lower, [this](auto written_again) {
-      if (!written_again) return end_truncate(fail(written_again.error()));
+      if (!written_again) return give_up_truncation(written_again.error());
       start_truncation();
     });
   });
@@ -232,10 +233,7 @@ void Log::Impl::start_truncation() {
 void Log::Impl::on_truncated(Result<void> cut) {
   truncation_.reset();
   recover([this, cut = std::move(cut)](Result<RecoveredLog> recovered) {
-    if (!recovered) {
-      fail_log(recovered.error());
-      return end_truncate(fail(recovered.error()));
-    }
+    if (!recovered) return give_up_truncation(recovered.error());
     // A cut that may be in a cache only is nothing to build on.
     std::string& refusal = recovered->state.refusal;
     if (!cut && cut.error().code != Errc::bad_request && refusal.empty())
@@ -244,6 +242,12 @@ void Log::Impl::on_truncated(Result<void> cut) {
     adopt(std::move(*recovered));
     end_truncate(cut);
   });
+}
+
+// The active segment is closed: only a recovery can make the log whole again.
+void Log::Impl::give_up_truncation(const Error& error) {
+  fail_log(error);
+  end_truncate(fail(error));
 }
 
 void Log::Impl::end_truncate(Result<void> outcome) {

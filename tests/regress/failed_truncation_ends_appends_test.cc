@@ -47,3 +47,27 @@ TEST_CASE("a truncation that was asked for at a wrong place changes nothing and 
   f.require_all(true);
   f.require_alive();
 }
+
+// The active segment was closed by then, empty; the next append made another one of the same base
+// offset, which named the one that it replaced, and the next start missed that.
+TEST_CASE("ST-15 a truncation whose checkpoint failed ends appends until a restart") {
+  for (std::uint64_t nth = 1; nth <= 2; ++nth) {
+    INFO("write " << nth);
+    LogFixture f;
+    f.put_many(6, 900);
+    f.storage.settle();
+    f.storage.disk().inject({.call = Call::synced_write,
+                             .error = Errc::storage_full,
+                             .nth = nth,
+                             .for_ever = false,
+                             .path = "checkpoint"});
+    REQUIRE_FALSE(f.storage.truncate(Offset{2}));
+    REQUIRE_FALSE(f.storage.append(make_batch("late")));
+    f.reopen();
+    REQUIRE(f.storage.log().refusal().empty());
+    f.require_all(true);
+    f.require_alive();
+    f.reopen();
+    f.require_all(true);
+  }
+}
