@@ -522,6 +522,63 @@ std::vector<std::string> ShardMachine::read(const std::string& name, PartitionIn
   return events;
 }
 
+// -- damage
+// ------------------------------------------------------------------------------------------------
+
+const std::map<std::uint64_t, std::string>& ShardMachine::acked(const std::string& name,
+                                                                PartitionIndex index) {
+  return standing(name)->partitions.at(index).acked;
+}
+
+std::optional<std::uint64_t> ShardMachine::try_produce(const std::string& name,
+                                                       PartitionIndex index,
+                                                       std::string_view payload) {
+  const Bytes batch = make_batch(payload);
+  const auto reply = call(ProduceRequest{{name, {}}, index, Ack::durable, view_of(batch)});
+  const auto* ack = reply ? std::get_if<ProducedReply>(&*reply) : nullptr;
+  return ack != nullptr ? std::optional(ack->offsets.begin.value) : std::nullopt;
+}
+
+Observation ShardMachine::observe(const std::string& name, PartitionIndex index) {
+  Observation seen;
+  const auto described = call(DescribeTopicRequest{{name, {}}});
+  const auto* info = described ? std::get_if<TopicInfoReply>(&*described) : nullptr;
+  if (info == nullptr || index >= info->partition_infos.size()) {
+    seen.refused = info == nullptr ? error_of(described) : "no such partition";
+    return seen;
+  }
+  const PartitionInfo& partition = info->partition_infos[index];
+  seen.start = partition.start_offset.value;
+  seen.end = partition.end_offset.value;
+  seen.state = partition.state;
+  for (std::uint64_t from = seen.start; from < seen.end || from == 0;) {
+    FetchRequest request{{name, {}}, index, Offset{from}};
+    request.wait_ms = 0;
+    const auto reply = call(request);
+    const auto* fetched = reply ? std::get_if<FetchedReply>(&*reply) : nullptr;
+    const auto* error = reply ? std::get_if<Error>(&*reply) : nullptr;
+    if (error != nullptr && error->code == Errc::corrupt && error->range_end > from) {
+      seen.holes.push_back({Offset{error->range_begin}, Offset{error->range_end}});
+      from = error->range_end;
+      continue;
+    }
+    if (fetched == nullptr) {
+      seen.refused = error_of(reply);
+      return seen;
+    }
+    for (const auto& buffer : fetched->data) {
+      BatchCursor cursor(buffer.bytes());
+      for (auto batch = cursor.next(); batch; batch = cursor.next()) {
+        std::uint64_t offset = batch->header().base_offset.value;
+        for (auto& event : events_of(*batch)) seen.served[offset++] = std::move(event.payload);
+      }
+    }
+    if (fetched->next_offset.value <= from) return seen;
+    from = fetched->next_offset.value;
+  }
+  return seen;
+}
+
 // Every topic takes events again, a new one can be made, and sessions go on where they were.
 void ShardMachine::live_on() {
   tolerant_ = false;

@@ -22,6 +22,15 @@
 
 namespace millrace::test {
 
+// What a reader gets to see of one partition, going on behind every named hole.
+struct Observation {
+  std::map<std::uint64_t, std::string> served;  // offset -> payload
+  std::vector<OffsetRange> holes;               // as the errors named them
+  std::uint64_t start = 0, end = 0;
+  std::string refused;  // why nothing (more) can be read, or the topic is not there
+  std::string state;    // as the broker tells it
+};
+
 class ShardMachine final : public Machine {
  public:
   using Script = void (*)(ShardMachine&);
@@ -56,9 +65,15 @@ class ShardMachine final : public Machine {
   void wait(Duration time);
   void inject(const sim::SimDisk::Fault& fault);
   void lift_faults();
-  // The directory of the topic that stands, if it has acked events; for scripts that damage files of
-  // a stopped shard.
+  // The directory of the topic that stands, if it has acked events; for scripts that damage files
+  // of a stopped shard.
   std::string directory_with_events(const std::string& name);
+  // For damage: nothing is promised and nothing is compared.
+  Observation observe(const std::string& name, PartitionIndex index);
+  // The offset of one more event; nothing when it was refused.
+  std::optional<std::uint64_t> try_produce(const std::string& name, PartitionIndex index,
+                                           std::string_view payload);
+  const std::map<std::uint64_t, std::string>& acked(const std::string& name, PartitionIndex index);
   bool is_running() const { return process_ != nullptr; }
 
  private:
