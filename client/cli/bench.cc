@@ -168,13 +168,22 @@ void print_read(const Context& context, const BenchArguments& arguments, const B
   print_text(table.to_string());
 }
 
+// From here on an interrupt is only noted, so that a topic of the bench's own is deleted at the
+// end; before, it ends a wait for a broker that does not answer.
+int wait_for_broker(const Context& context, Client& client) {
+  if (const auto answer = client.ping(); !answer)
+    return report(fmt::format("no answer from {}", context.client.endpoint), answer.error());
+  finish_on_interrupt();
+  return exit_code::done;
+}
+
 }  // namespace
 
 int bench_produce(const Context& context, const BenchArguments& arguments) {
   if (const auto fault = usage_fault(arguments); !fault.empty()) return report_usage(fault);
-  const auto client = connect(context);
+  auto client = connect(context);
   if (!client) return client.error();
-  finish_on_interrupt();  // a topic of its own is deleted at the end
+  if (const int code = wait_for_broker(context, *client); code != exit_code::done) return code;
   const auto topic = BenchTopic::open(*client, arguments);
   if (topic == nullptr) return exit_code::failed;
   BenchLoadResult load = arguments.latency ? run_bench_latency(context, arguments, topic->name())
@@ -185,9 +194,9 @@ int bench_produce(const Context& context, const BenchArguments& arguments) {
 
 int bench_consume(const Context& context, const BenchArguments& arguments) {
   if (const auto fault = usage_fault(arguments); !fault.empty()) return report_usage(fault);
-  const auto client = connect(context);
+  auto client = connect(context);
   if (!client) return client.error();
-  finish_on_interrupt();  // a topic of its own is deleted at the end
+  if (const int code = wait_for_broker(context, *client); code != exit_code::done) return code;
   const auto topic = BenchTopic::open(*client, arguments);
   if (topic == nullptr) return exit_code::failed;
   std::uint64_t written = 0;

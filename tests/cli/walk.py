@@ -454,7 +454,8 @@ def test_an_interrupted_count_is_exit_130():
 
 
 def test_an_interrupt_while_the_broker_does_not_answer_ends_at_once():
-    for words in (["ping"], ["topic", "list"], ["consume", "a"], ["produce", "a"], ["tail", "a"], ["replay", "a", "--offset", ":"]):
+    for words in (["ping"], ["topic", "list"], ["consume", "a"], ["produce", "a"], ["tail", "a"], ["replay", "a", "--offset", ":"],
+                  ["bench", "produce"], ["bench", "consume"]):
         for number in (signal.SIGINT, signal.SIGTERM):
             waiting = subprocess.Popen([MILLRACE, *words, "--broker", "tcp://127.0.0.1:1", "--timeout", "10m"],
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
