@@ -47,16 +47,16 @@ void check_any_time(std::string_view text) {
 }
 
 void check_size(std::string_view text) {
-  const auto bytes = size_from_text(text);
+  const auto bytes = parse_size(text);
   if (!bytes) return;
-  const auto again = size_from_text(size_text(*bytes));
+  const auto again = parse_size(size_text(*bytes));
   CHECK(again.has_value() && *again == *bytes, "a printed size is the same size");
 }
 
 void check_duration(std::string_view text) {
-  const auto duration = duration_from_text(text);
+  const auto duration = parse_duration(text);
   if (!duration) return;
-  const auto again = duration_from_text(text_of_duration(*duration));
+  const auto again = parse_duration(duration_text(*duration));
   CHECK(again.has_value() && again->ns == duration->ns, "a printed duration is the same duration");
 }
 
