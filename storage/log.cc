@@ -163,6 +163,7 @@ void Log::Impl::close(Done done) {
   life_done_ = std::move(done);
   close_started_ = false;
   checkpoints_.pause();
+  reads_.pause();
   reads_.give_up();
   // From a fresh turn: the caller hears of the end after this call has returned, also when nothing
   // is left to do.
@@ -195,17 +196,20 @@ void Log::Impl::truncate(Offset end, Done done) {
   life_done_ = std::move(done);
   truncate_end_ = end;
   checkpoints_.pause();
+  reads_.pause();
   deferred_.add([this] { proceed(); });
 }
 
-// Everything staged becomes durable first: then the files alone tell what is there.
+// Everything staged becomes durable first: then the files alone tell what is there. A read in
+// flight would meet the cut and take it for damage.
 void Log::Impl::step_truncate() {
-  if (truncate_running_ || !drained()) return;
+  if (truncate_running_ || !drained() || !reads_.idle()) return;
   if (!state_.refusal.empty()) return end_truncate(fail(state_.refusal_code, state_.refusal));
   if (truncate_end_ >= state_.durable_end) return end_truncate({});
   if (truncate_end_ < state_.start_offset)
     return end_truncate(fail(Errc::offset_out_of_range, "truncation below the start of the log"));
   truncate_running_ = true;
+  cache_.clear();  // whatever comes of it, what was cut is not served from memory
   tail_.close([this] { lower_checkpoint(); });
 }
 
@@ -254,6 +258,7 @@ void Log::Impl::end_truncate(Result<void> outcome) {
   truncate_running_ = false;
   life_ = Life::open;
   checkpoints_.resume();
+  reads_.resume();
   call_last(life_done_, std::move(outcome));
 }
 

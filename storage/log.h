@@ -104,7 +104,8 @@ class Log {
   // Waits for the commit in flight, writes a clean checkpoint, closes files. Appends are refused
   // from now on.
   void close(Done done);
-  // Drops [end, ...) durably (a follower's conflict). `end` must not cut a batch in two.
+  // Drops [end, ...) durably (a follower's conflict). `end` must not cut a batch in two. Waits for
+  // the reads in flight.
   void truncate(Offset end, Done done);
   // Moves the start up to `start` durably (clamped to durable_end()), then removes whole segments
   // below it.
@@ -123,7 +124,7 @@ class Log {
   bool has_staged() const;
   std::uint64_t staged_bytes() const;
 
-  // -- trip two
+  // -- trip two. Nothing is read while the log is being closed or truncated (shutting_down).
   // The first offset at or after `from` that can be read now, served from memory when all of it is
   // there. Errors: offset_out_of_range below start_offset() or above durable_end(); corrupt when
   // `from` lies in a corrupt range (the text names it, and its end is where reading goes on);

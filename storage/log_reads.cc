@@ -13,6 +13,8 @@ namespace millrace {
 
 namespace {
 
+Error paused_error() { return {Errc::shutting_down, "the log is being closed or cut"}; }
+
 // Between a read in flight and the caller's handle on it: shared, because either may die first.
 struct Slot {
   bool cancelled = false;
@@ -51,6 +53,7 @@ LogReads::LogReads(const LogEnvironment& environment, const LogIdentity& identit
 LogReads::~LogReads() = default;
 
 Result<void> LogReads::check_place(Offset from) const {
+  if (paused_) return fail(paused_error());
   if (from < state_.start_offset || from > state_.durable_end)
     return fail(out_of_range(fmt::format("offset {} is outside [{}, {}]", from.value,
                                          state_.start_offset.value, state_.durable_end.value)));
@@ -124,6 +127,7 @@ void LogReads::end_read(Entry& entry, Offset from, Result<ReadResult> result,
 }
 
 std::unique_ptr<LogRead> LogReads::find_time(WallTime time, TimeDone done) {
+  if (paused_) return answer_later([done = std::move(done)] { done(fail(paused_error())); });
   const SegmentRef segment = segment_of(time);
   if (!segment || segment->base() >= state_.durable_end)
     return answer_later([done = std::move(done), end = state_.durable_end] { done(end); });

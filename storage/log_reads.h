@@ -38,6 +38,9 @@ class LogReads {
   std::unique_ptr<LogRead> verify(Offset from, std::size_t bytes_max, ReadDone done);
   std::unique_ptr<LogRead> find_time(WallTime time, TimeDone done);
 
+  // No read is taken until resume: the log is being closed or cut. What is in flight goes on.
+  void pause() { paused_ = true; }
+  void resume() { paused_ = false; }
   // Nobody waits any more; what is in flight finishes unseen.
   void give_up();
   bool idle() const { return entries_.empty(); }
@@ -66,6 +69,7 @@ class LogReads {
   const TailCache& cache_;
   DeferredCalls& deferred_;
   const std::function<void()> on_ended_;
+  bool paused_ = false;
   std::list<Entry> entries_;
 };
 
