@@ -1,6 +1,7 @@
 // Staged operation: the first offset of one segment that was appended at or after a time, or the
 // segment's readable end. Finds a place to begin by the segment's index (loaded or rebuilt when
-// needed), then walks batch by batch.
+// needed), then walks batch by batch. What the index says is checked against the batches found; an
+// index that led astray costs a walk from the segment's beginning.
 //
 // Owner: LogReads; whoever asked may be gone, and the answer goes unseen. Thread: the shard's.
 // Fails: with what the disk says.
@@ -37,7 +38,10 @@ class TimeSearch {
   void start();
 
  private:
-  void walk();
+  IndexEntry first() const;
+  void walk_from_index();
+  void walk(const IndexEntry& place);
+  void on_walked(const IndexEntry& place, const std::vector<SegmentScan::Damage>& damage);
 
   Disk& disk_;
   SlabPool& slabs_;
