@@ -4,6 +4,7 @@
 // (docs/wire-protocol.md lists them), so they are only appended and never reused.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <expected>
 #include <string>
@@ -80,6 +81,17 @@ template <class T>
 class [[nodiscard]] Result : public std::expected<T, Error> {
  public:
   using std::expected<T, Error>::expected;
+
+  // The base's own comparison with a value is ambiguous for a derived class: either side could be
+  // the result, and the other the value. This one fits better than both.
+  template <std::convertible_to<T> Value>
+  friend bool operator==(const Result& result, const Value& value) {
+    if constexpr (std::same_as<T, Value>) {
+      return result.has_value() && *result == value;
+    } else {
+      return result.has_value() && *result == static_cast<T>(value);
+    }
+  }
 };
 
 // Shorthand for the failure side: `return fail(Errc::corrupt, "...")`.
