@@ -230,11 +230,13 @@ Outcome<PlaceRange> PlaceRange::parse(std::string_view text, std::int64_t now_ns
 
 std::string format_time(std::int64_t ns) {
   namespace chrono = std::chrono;
-  const auto time = chrono::sys_time<chrono::nanoseconds>{chrono::nanoseconds{ns}};
-  const auto day = chrono::floor<chrono::days>(time);
+  // Rounded down in seconds: in nanoseconds the first day of all begins before the first number.
+  const std::int64_t rest = ns % second_ns;
+  const std::int64_t fraction = rest < 0 ? rest + second_ns : rest;
+  const chrono::sys_seconds second{chrono::seconds{ns / second_ns - (rest < 0 ? 1 : 0)}};
+  const auto day = chrono::floor<chrono::days>(second);
   const chrono::year_month_day date{day};
-  const chrono::hh_mm_ss clock{time - day};
-  const auto fraction = clock.subseconds().count();
+  const chrono::hh_mm_ss clock{second - day};
   std::string out =
       fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()),
                   static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
