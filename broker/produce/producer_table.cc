@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 namespace millrace {
 namespace {
 
@@ -19,19 +21,21 @@ Verdict check_first(const BatchHeader& header, std::string_view what) {
 }
 
 Verdict check_in_window(const ProducerState& state, const BatchHeader& header) {
-  if (state.recent.empty() || header.sequence < state.recent.front().sequence) {
+  // Memory may hold more than is promised; what is promised is the same before and after a crash.
+  const std::size_t known = std::min(state.recent.size(), ProducerState::window);
+  const auto oldest = state.recent.end() - static_cast<std::ptrdiff_t>(known);
+  if (known == 0 || header.sequence < oldest->sequence) {
     return fail(Errc::sequence_expired,
                 fmt::format("sequence {} was taken before, but the last {} batches are all that is "
                             "remembered of it; it is stored, do not send it again",
                             header.sequence, ProducerState::window));
   }
-  for (const auto& batch : state.recent) {
-    if (batch.sequence != header.sequence) continue;
-    const bool same =
-        batch.event_count == header.event_count && batch.body_checksum == body_checksum(header);
-    if (same) return std::optional(batch);
-    break;
-  }
+  const auto batch = std::find_if(oldest, state.recent.end(), [&](const ProducedBatch& b) {
+    return b.sequence == header.sequence;
+  });
+  if (batch != state.recent.end() && batch->event_count == header.event_count &&
+      batch->body_checksum == body_checksum(header))
+    return std::optional(*batch);
   return fail(Errc::sequence_conflict,
               fmt::format("sequence {} was taken before with other events; two producers share one "
                           "id, begin a new session",

@@ -91,7 +91,7 @@ TEST_CASE("PR-10: a producer that is not known begins at 0") {
 
 TEST_CASE("PR-10: what is older than the window has expired") {
   Table table;
-  for (std::uint64_t i = 0; i < ProducerState::recent_max + 3; ++i)
+  for (std::uint64_t i = 0; i < ProducerState::window + 3; ++i)
     table.append(Table::header(5, 0, i, "x"));
   CHECK(table.refusal(Table::header(5, 0, 2, "x")) == Errc::sequence_expired);
   CHECK(table.refusal(Table::header(5, 0, 3, "x")) == Errc::ok);  // the oldest that is remembered

@@ -337,7 +337,7 @@ def deaf_readers(scene):
             peer.close()
 
 
-@row("PR-14", "peers that go on talking and never read: others are served meanwhile, and they are dropped")
+@row("PR-14b", "peers that go on talking and never read: others are served meanwhile, and they are dropped")
 def deaf_talkers(scene):
     flags = ["--set", "listen.stall_max=2 s", "--set", "limits.reply_bytes_max=8 MiB", "--set", "limits.client_bytes_max=4 MiB"]
     with scene.broker.another(flags, None) as broker:

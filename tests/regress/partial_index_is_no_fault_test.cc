@@ -18,6 +18,8 @@ namespace {
 EmbeddedBroker start(const std::string& data_dir) {
   EmbeddedBrokerOptions options;
   options.data_dir = data_dir;
+  // It would read the segment, and have its whole index before it is sealed.
+  options.settings = {"disk.scrub_bytes_per_second=0"};
   auto broker = EmbeddedBroker::start(options);
   REQUIRE(broker.has_value());
   return std::move(*broker);
