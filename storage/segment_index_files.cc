@@ -44,17 +44,21 @@ void IndexWrite::step(IoResult io) {
       stage_ = Stage::close;
       return disk_.close(io_, file_);
     case Stage::close:
-      stage_ = bytes_ != 0 ? Stage::rename : Stage::remove;
-      return bytes_ != 0 ? disk_.rename(io_, prepared_path_, path_)
-                         : disk_.remove(io_, prepared_path_);
+      if (bytes_ == 0) return discard();
+      stage_ = Stage::rename;
+      return disk_.rename(io_, prepared_path_, path_);
     case Stage::rename:
       if (io) return call_last(done_);
-      stage_ = Stage::remove;
-      return disk_.remove(io_, prepared_path_);
+      return discard();
     case Stage::remove: return call_last(done_);
     case Stage::idle: break;
   }
   UNREACHABLE("an index write completed an I/O it never started");
+}
+
+void IndexWrite::discard() {
+  stage_ = Stage::remove;
+  disk_.remove(io_, prepared_path_);
 }
 
 IndexLoad::IndexLoad(Disk& disk, SlabPool& slabs, SegmentRef segment, std::string index_path,

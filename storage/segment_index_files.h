@@ -25,6 +25,7 @@ class IndexWrite {
 
  private:
   void step(IoResult io);
+  void discard();
   enum class Stage { idle, create, write, close, rename, remove } stage_ = Stage::idle;
   Disk& disk_;
   const std::string path_;
