@@ -272,17 +272,14 @@ DamagedIdentity::DamagedIdentity(const std::string& root) : root_(root) {
 }
 
 // Flips, then cuts, then zeros.
-std::size_t DamagedIdentity::mutations() const {
-  return bytes_.size() * 9 + zeroed_at_.size();
-}
+std::size_t DamagedIdentity::mutations() const { return bytes_.size() * 9 + zeroed_at_.size(); }
 
 std::string DamagedIdentity::to_string(std::size_t mutation) const {
   const std::size_t bits = bytes_.size() * 8;
   if (mutation < bits) return fmt::format("bit {} of the identity", mutation);
   mutation -= bits;
   if (mutation < bytes_.size()) return fmt::format("the identity cut at byte {}", mutation);
-  return fmt::format("zeros from byte {} of the identity",
-                     zeroed_at_.at(mutation - bytes_.size()));
+  return fmt::format("zeros from byte {} of the identity", zeroed_at_.at(mutation - bytes_.size()));
 }
 
 DamageResult DamagedIdentity::run(std::size_t mutation) const {

@@ -3,9 +3,9 @@
 #include "tests/sim/checks.h"
 
 #include <fmt/core.h>
-#include <string.h>
 
 #include <algorithm>
+#include <string>
 
 namespace millrace::sim {
 namespace {

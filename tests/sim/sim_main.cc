@@ -13,7 +13,6 @@
 #include "tests/sim/simulation.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <charconv>
 #include <csignal>
