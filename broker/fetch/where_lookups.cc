@@ -45,18 +45,33 @@ void WhereLookups::find_time(Partition& partition, WallTime time, Done done) {
                                  "pause",
                                  lookups_max)));
   }
-  const std::uint64_t id = next_id_++;
-  Lookup& lookup = lookups_[id];
+  Lookup& lookup = lookups_[next_id_++];
   lookup.partition = &partition;
+  lookup.time = time;
   lookup.done = std::move(done);
-  lookup.read = partition.log().find_time(
-      time, [this, id](Result<Offset> found) { end(id, std::move(found)); });
+  search_next();
+}
+
+void WhereLookups::search_next() {
+  while (searches_ < searches_max) {
+    const auto next = lookups_.lower_bound(next_search_);
+    if (next == lookups_.end()) return;
+    const std::uint64_t id = next->first;
+    next_search_ = id + 1;
+    ++searches_;
+    Lookup& lookup = next->second;
+    lookup.read = lookup.partition->log().find_time(lookup.time, [this, id](Result<Offset> found) {
+      end(id, std::move(found));
+      search_next();
+    });
+  }
 }
 
 void WhereLookups::end(std::uint64_t id, Result<Offset> result) {
   auto node = lookups_.extract(id);
   // Its partition went before its read, which lives until tidy, came to its end.
   if (node.empty()) return;
+  if (node.mapped().read) --searches_;
   // The read is inside of its own callback: it lives until tidy.
   dead_.push_back(std::move(node.mapped().read));
   node.mapped().done(std::move(result));
@@ -67,6 +82,7 @@ void WhereLookups::end_all(const Partition& partition, const Error& error) {
     const auto at = it++;
     if (at->second.partition == &partition) end(at->first, fail(error));
   }
+  search_next();
 }
 
 void WhereLookups::end_all(const Error& error) {

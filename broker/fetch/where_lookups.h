@@ -21,6 +21,8 @@ class WhereLookups {
  public:
   using Done = std::function<void(Result<Offset>)>;
   static constexpr std::size_t lookups_max = 4096;
+  // Each searches with memory of its own; the rest wait for these.
+  static constexpr std::size_t searches_max = 8;
 
   WhereLookups() = default;
   WhereLookups(const WhereLookups&) = delete;
@@ -37,15 +39,19 @@ class WhereLookups {
  private:
   struct Lookup {
     Partition* partition = nullptr;
+    WallTime time;
     Done done;
-    std::unique_ptr<LogRead> read;
+    std::unique_ptr<LogRead> read;  // null: waits for its search
   };
 
   void find_time(Partition& partition, WallTime time, Done done);
+  void search_next();
   void end(std::uint64_t id, Result<Offset> result);
 
   std::map<std::uint64_t, Lookup> lookups_;
   std::uint64_t next_id_ = 1;
+  std::uint64_t next_search_ = 1;  // of the lookups, the first that was not begun
+  std::size_t searches_ = 0;
   std::vector<std::unique_ptr<LogRead>> dead_;
 };
 

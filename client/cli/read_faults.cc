@@ -27,8 +27,8 @@ bool ReadFaults::survives(const ClientError& error) {
   static constexpr int repeats_max = 3;
   any_ = true;
   const bool has_hole = error.code == corrupt || error.code == offset_out_of_range;
-  repeated_ = error.range_begin == last_begin_ ? repeated_ + 1 : 0;
-  last_begin_ = error.range_begin;
+  repeated_ = error.text == last_text_ ? repeated_ + 1 : 0;
+  last_text_ = error.text;
   if (!has_hole || repeated_ >= repeats_max) {
     report(fmt::format("cannot read {}", topic_), error);
     return false;

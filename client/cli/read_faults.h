@@ -36,7 +36,7 @@ class ReadFaults {
   bool any_ = false;
   // The same fault without a batch between: the reader does not get past it.
   int repeated_ = 0;
-  std::uint64_t last_begin_ = 0;
+  std::string last_text_;  // names the partition, too
 };
 
 }  // namespace millrace::cli

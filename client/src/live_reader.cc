@@ -3,6 +3,7 @@
 #include "live_feed.h"
 #include "millrace/reader.h"
 #include "places.h"
+#include "reader_options.h"
 
 #include <fmt/core.h>
 
@@ -85,6 +86,7 @@ class LiveReaderCore {
 
 Outcome<LiveReader> LiveReader::open(const Client& client, std::string topic,
                                      ReaderOptions options) {
+  if (auto fault = detail::fault_of(options)) return refuse(Errc::bad_usage, std::move(*fault));
   auto found = detail::fetch_topic(*client.connection(), topic);
   if (!found) return refuse(std::move(found.error()));
   std::string endpoint = client.options().live_endpoint;

@@ -4,6 +4,7 @@
 #include "inbox_reader.h"
 #include "places.h"
 #include "reader_feed.h"
+#include "reader_options.h"
 
 #include <fmt/core.h>
 
@@ -76,16 +77,6 @@ class ReaderCore {
 
 namespace {
 
-std::optional<std::string> fault_of(const ReaderOptions& options) {
-  if (options.credit_bytes < 64 * 1024 || options.credit_bytes > (1u << 30))
-    return fmt::format("credit_bytes is {}; allowed is 65536 to {}", options.credit_bytes,
-                       1u << 30);
-  if (options.batch_bytes_max < 1024 || options.batch_bytes_max > batch_layout::body_bytes_limit)
-    return fmt::format("batch_bytes_max is {}; allowed is 1024 to {}", options.batch_bytes_max,
-                       batch_layout::body_bytes_limit);
-  return std::nullopt;
-}
-
 std::optional<std::string> fault_of(const std::vector<ReadFrom>& wishes) {
   if (wishes.empty()) return std::string("a reader needs at least one partition");
   std::vector<std::uint32_t> partitions;
@@ -156,7 +147,7 @@ Outcome<std::unique_ptr<detail::ReaderCore>> open_core(const Client& client,
                                                        const detail::Topic& topic,
                                                        const std::vector<ReadFrom>& wishes,
                                                        ReaderOptions options) {
-  for (const auto& fault : {fault_of(options), fault_of(wishes)}) {
+  for (const auto& fault : {detail::fault_of(options), fault_of(wishes)}) {
     if (fault) return refuse(Errc::bad_config, *fault);
   }
   for (const ReadFrom& wish : wishes) {

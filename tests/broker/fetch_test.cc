@@ -1,3 +1,4 @@
+#include "broker/fetch/where_lookups.h"
 #include "tests/broker/shard_fixture.h"
 
 using namespace millrace;
@@ -193,6 +194,20 @@ TEST_CASE("PR-14: what the port has taken for a client counts until the network 
   CHECK_FALSE(shard.has_reply(id));
   shard.clients.pinned.clear();
   CHECK(shard.expect<FetchedReply>(shard.wait(id)).next_offset == Offset{1});
+}
+
+TEST_CASE("PR-14: a great many lookups by time take memory for a few, and all are answered") {
+  WithTopic shard;
+  for (int i = 0; i < 60; ++i) shard.must_produce("orders", std::string(3000, 'x'));
+  shard.restart();
+  shard.disk.hold(sim::Call::read);
+  std::vector<std::uint64_t> ids;
+  for (int i = 0; i < 200; ++i)
+    ids.push_back(shard.send(ListOffsetsRequest{{"orders", {}}, 0, {Where::Kind::time, 1}}));
+  shard.settle_held();
+  CHECK(shard.disk.in_flight() <= WhereLookups::searches_max);
+  shard.disk.release(sim::Call::read);
+  for (const auto id : ids) shard.expect<OffsetListReply>(shard.wait(id));
 }
 
 TEST_CASE("a client that goes takes its fetches along") {

@@ -122,20 +122,6 @@ TEST_CASE("PR-08 messages of any shape are drained whole and the next request is
   CHECK(f.metrics.rejected[static_cast<std::size_t>(Errc::bad_request)].get() == 2);
 }
 
-TEST_CASE("PR-07 a message that never ends is not read, and others are served") {
-  Fixture f("tcp://127.0.0.1:0");
-  void* endless = zmq_socket(f.context.raw(), ZMQ_DEALER);
-  const int linger = 0;
-  zmq_setsockopt(endless, ZMQ_LINGER, &linger, sizeof linger);
-  zmq_connect(endless, f.address.c_str());
-  for (int i = 0; i < 10'000; ++i) zmq_send(endless, "part", 4, ZMQ_SNDMORE);
-  RawClient good(f.address);
-  good.send({raw::ping(1)});
-  f.receive(1);
-  CHECK(f.recorder.ids == std::vector<std::uint64_t>{1});
-  zmq_close(endless);
-}
-
 TEST_CASE("what has no readable id is counted and dropped") {
   Fixture f("tcp://127.0.0.1:0");
   RawClient client(f.address);

@@ -179,6 +179,8 @@ TEST_CASE("a broker's error keeps its number, name, text and range") {
 TEST_CASE("the live feed is at the host that was dialled when the broker bound all addresses") {
   using detail::reachable_live_endpoint;
   CHECK(reachable_live_endpoint("tcp://0.0.0.0:7712", "tcp://db1:7711") == "tcp://db1:7712");
+  CHECK(reachable_live_endpoint("tcp://127.0.0.1:1,ipc:///tmp/live", "tcp://127.0.0.1:7711") ==
+        "tcp://127.0.0.1:1");
   CHECK(reachable_live_endpoint("tcp://*:7712", "tcp://[::1]:7711") == "tcp://[::1]:7712");
   CHECK(reachable_live_endpoint("tcp://[::]:7712", "tcp://10.0.0.1:7711") == "tcp://10.0.0.1:7712");
   CHECK(reachable_live_endpoint("tcp://127.0.0.1:7712", "tcp://127.0.0.1:7711") ==

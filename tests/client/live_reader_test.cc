@@ -42,6 +42,15 @@ std::vector<std::string> read(LiveReader& reader, std::size_t count) {
 
 }  // namespace
 
+TEST_CASE("options that could never work are refused by a live reader, with the limits") {
+  FakeBroker broker;
+  ReaderOptions options;
+  options.credit_bytes = 0;
+  const auto refused = LiveReader::open(connect(broker), "orders", options);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().text.find("65536") != std::string::npos);
+}
+
 TEST_CASE("what is published after the reader was opened is seen, and nothing from before") {
   FakeBroker broker;
   append_numbers(broker, 0, 5, Feed::publish);

@@ -116,21 +116,6 @@ TEST_CASE(
   CHECK(client.call({raw::ping(2)}).error() == 0);
 }
 
-TEST_CASE("PR-07 a message without an end does not stop the others") {
-  Broker broker;
-  void* context = zmq_ctx_new();
-  void* endless = zmq_socket(context, ZMQ_DEALER);
-  const int linger = 0;
-  zmq_setsockopt(endless, ZMQ_LINGER, &linger, sizeof linger);
-  REQUIRE(zmq_connect(endless, broker.ready.listen.c_str()) == 0);
-  const std::string part(1000, 'x');
-  for (int i = 0; i < 50'000; ++i)
-    zmq_send(endless, part.data(), part.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-  broker.check_service();
-  zmq_close(endless);
-  zmq_ctx_term(context);
-}
-
 TEST_CASE("PR-08 wrong frame counts and empty frames are refused and the connection serves on") {
   Broker broker;
   RawClient client(broker.ready.listen);
