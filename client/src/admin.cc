@@ -5,16 +5,12 @@
 namespace millrace {
 namespace {
 
+using detail::element_of;
 using detail::OutgoingRequest;
 using detail::refuse;
 using detail::ReplyMessage;
 
-// Columns have one element per partition; one that is absent or short counts as zeros.
-template <class T>
-T at_or_zero(const flatbuffers::Vector<T>* column, std::uint32_t i) {
-  return column != nullptr && i < column->size() ? column->Get(i) : T{};
-}
-
+// As element_of.
 std::string at_or_empty(const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>* column,
                         std::uint32_t i) {
   return column != nullptr && i < column->size() ? column->Get(i)->str() : std::string();
@@ -23,13 +19,13 @@ std::string at_or_empty(const flatbuffers::Vector<flatbuffers::Offset<flatbuffer
 PartitionDescription describe_partition(const wire::TopicInfo& info, std::uint32_t partition) {
   PartitionDescription out;
   out.partition = partition;
-  out.start_offset = at_or_zero(info.start_offsets(), partition);
-  out.end_offset = at_or_zero(info.end_offsets(), partition);
-  out.bytes = at_or_zero(info.bytes(), partition);
-  out.segments = at_or_zero(info.segments(), partition);
+  out.start_offset = element_of(info.start_offsets(), partition);
+  out.end_offset = element_of(info.end_offsets(), partition);
+  out.bytes = element_of(info.bytes(), partition);
+  out.segments = element_of(info.segments(), partition);
   out.state = at_or_empty(info.states(), partition);
-  out.last_append_time_ns = at_or_zero(info.last_append_times(), partition);
-  out.corrupt_events = at_or_zero(info.corrupt_events(), partition);
+  out.last_append_time_ns = element_of(info.last_append_times(), partition);
+  out.corrupt_events = element_of(info.corrupt_events(), partition);
   return out;
 }
 
@@ -90,9 +86,9 @@ Outcome<std::vector<TopicSummary>> Admin::list_topics() {
     topic.name = list->names()->Get(i)->str();
     if (list->ids() != nullptr && i < list->ids()->size())
       topic.id = detail::hex_of(list->ids()->Get(i));
-    topic.partitions = at_or_zero(list->partitions(), i);
-    topic.bytes = at_or_zero(list->bytes(), i);
-    topic.events = at_or_zero(list->events(), i);
+    topic.partitions = element_of(list->partitions(), i);
+    topic.bytes = element_of(list->bytes(), i);
+    topic.events = element_of(list->events(), i);
     topics.push_back(std::move(topic));
   }
   return topics;

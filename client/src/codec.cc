@@ -172,8 +172,8 @@ std::optional<ReplyMessage> decode_reply(std::vector<zmq::message_t>&& frames) {
 TopicId topic_id_of(const wire::Id* id) {
   TopicId out;
   if (id == nullptr) return out;
-  const std::uint64_t halves[2] = {id->high(), id->low()};
-  std::memcpy(out.bytes.data(), halves, sizeof halves);
+  // As it lies there, `high` first, at any alignment.
+  std::memcpy(out.bytes.data(), reinterpret_cast<const std::byte*>(id), sizeof(wire::Id));
   return out;
 }
 

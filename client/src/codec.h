@@ -9,6 +9,7 @@
 #include "millrace/options.h"
 #include "millrace/where.h"
 #include "reply_generated.h"
+#include "storage/base/bytes.h"
 #include "storage/base/ids.h"
 
 #include <zmq.hpp>
@@ -78,6 +79,14 @@ class ReplyMessage {
 
 // Nothing when the first frame is not a reply that verifies.
 std::optional<ReplyMessage> decode_reply(std::vector<zmq::message_t>&& frames);
+
+// Element of a column; one that is absent or short counts as zeros. The verifier does not look at
+// how elements of eight bytes are aligned, so they are not read in place (F-3).
+template <class T>
+T element_of(const flatbuffers::Vector<T>* column, std::uint32_t i) {
+  if (column == nullptr || i >= column->size()) return T{};
+  return load_le<T>(reinterpret_cast<const std::byte*>(column->Data()) + i * sizeof(T));
+}
 
 TopicId topic_id_of(const wire::Id* id);
 std::string hex_of(const wire::Id* id);

@@ -329,7 +329,7 @@ void LiveFeed::on_tails(Answer answer) {
   const auto rows = std::min<std::size_t>(info->end_offsets()->size(), slots_.size());
   for (std::uint32_t i = 0; i < rows; ++i) {
     Slot& slot = slots_[i];
-    const std::uint64_t end = info->end_offsets()->Get(i);
+    const std::uint64_t end = element_of(info->end_offsets(), i);
     // An end that was seen in two checks and still did not come by the feed was dropped by it. One
     // check is too few: the feed and the answer travel on two connections, and neither waits for
     // the other.

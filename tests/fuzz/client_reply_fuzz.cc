@@ -76,7 +76,7 @@ struct Look {
     if (column == nullptr) return;
     for (std::uint32_t i = 0; i < column->size(); ++i) {
       if constexpr (std::is_integral_v<T>) {
-        at(static_cast<std::uint64_t>(column->Get(i)));
+        at(static_cast<std::uint64_t>(detail::element_of(column, i)));
       } else {
         at(column->Get(i));
       }
