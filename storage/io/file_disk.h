@@ -5,10 +5,11 @@
 //   the disk     begin() ... the system ... `answer`     ring_disk, thread_disk
 //   the turn     reap() -> deliver() -> the Completion
 //
-// Thread: the shard's, but for call_plainly(), opened() and the Operation's own functions, which
-// are those of whoever carries the operation out. Memory: operations are pooled; a steady state
-// allocates nothing per I/O. Always: an operation is counted in in_flight() from its start until
-// its callback begins; a file is closed only when nothing is in flight on it.
+// Thread: the shard's. What begin() hands on may be carried out by another thread, which then calls
+// the Operation's own functions, call_plainly(), extend_with_hole(), opened() and note_no_direct(),
+// and touches nothing else. Memory: operations are pooled; a steady state allocates nothing per
+// I/O. Always: an operation is counted in in_flight() from its start until its callback begins; a
+// file is closed only when nothing is in flight on it.
 #pragma once
 
 #include "storage/base/intrusive_list.h"
