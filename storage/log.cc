@@ -115,6 +115,7 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   Instant full_until_{INT64_MIN};
   Error pause_error_;  // told while appends pause
 
+  AgeClock age_clock_;
   Done life_done_;
   bool close_started_ = false;  // what was under way has ended
   Offset truncate_end_;
@@ -154,6 +155,7 @@ void Log::Impl::adopt(RecoveredLog recovered) {
   cache_.clear();
   if (recovered.active_file.is_open()) tail_.resume(recovered.active_file, recovered.resume);
   life_ = Life::open;
+  age_clock_.is_steady(environment_.clock.now(), environment_.clock.wall());
   checkpoints_.begin();
 }
 
@@ -366,8 +368,10 @@ void Log::Impl::apply_retention() {
   tail_.seal_if_old();
   if (state_.segments.empty()) return;
   const std::vector<SegmentRef> all(state_.segments.begin(), state_.segments.end());
-  const std::size_t count =
-      segments_to_retire(all, options_, state_.not_before_last_append(environment_.clock.wall()));
+  LogOptions rules = options_;
+  const WallTime wall = environment_.clock.wall();
+  if (!age_clock_.is_steady(environment_.clock.now(), wall)) rules.retention_age = seconds(0);
+  const std::size_t count = segments_to_retire(all, rules, wall);
   if (count == 0) return;
   trim(count == all.size() ? state_.durable_end : all[count]->base(), [](auto) {});
 }

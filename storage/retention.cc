@@ -18,6 +18,17 @@ std::size_t segments_to_retire(std::span<const SegmentRef> segments, const LogOp
   return count;
 }
 
+bool AgeClock::is_steady(Instant now, WallTime wall) {
+  if (is_set_) {
+    const std::int64_t jump = (wall.ns - last_wall_.ns) - (now - last_now_).ns;
+    if (jump > jump_max.ns || jump < -jump_max.ns) steady_from_ = now + pause;
+  }
+  is_set_ = true;
+  last_now_ = now;
+  last_wall_ = wall;
+  return now >= steady_from_;
+}
+
 std::size_t segments_below(std::span<const SegmentRef> segments, Offset start) {
   std::size_t count = 0;
   while (count < segments.size() && !segments[count]->active &&

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <iterator>
+
 namespace millrace::sim {
 
 // What breaks the rules is refused, and a copy of what is known changes nothing.
@@ -19,11 +21,33 @@ void check_g8_answer(Oracle& oracle, const RequestRecord& request, const ReplyBo
                                 request.client.value, static_cast<int>(request.kind), request.tag));
 }
 
+namespace {
+
+// By age alone nothing goes that is younger, whatever the wall clock says (PS-07).
+void check_age(Oracle& oracle, TopicIndex topic, PartitionIndex partition, std::uint64_t start) {
+  const TopicRecord& record = oracle.topics[topic];
+  const PartitionRecord& part = record.parts[partition];
+  const Duration age = record.log.retention_age;
+  if (age.ns == 0 || record.log.retention_bytes != 0 || oracle.clock_was_set) return;
+  if (part.is_rotten || part.was_lied_to || part.placed.empty()) return;
+  const auto behind = part.placed.lower_bound(start);
+  if (behind == part.placed.begin()) return;
+  const auto& [base, placed] = *std::prev(behind);
+  if (base < part.trim_asked || oracle.now - oracle.batch(placed.tag)->made >= age) return;
+  oracle.fail(
+      "G8", fmt::format("{}: the start is {}, and the batch at {} is younger than the "
+                        "retention by age of {} s",
+                        place_text(oracle, topic, partition), start, base, age.ns / 1'000'000'000));
+}
+
+}  // namespace
+
 // Only a trim that was asked for and the rules of retention move the start.
 void check_g8_start(Oracle& oracle, TopicIndex topic, PartitionIndex partition,
                     std::uint64_t start) {
   const TopicRecord& record = oracle.topics[topic];
   const PartitionRecord& part = record.parts[partition];
+  check_age(oracle, topic, partition, start);
   const bool retains = record.log.retention_bytes != 0 || record.log.retention_age.ns != 0;
   if (retains || start <= part.trim_asked || part.is_rotten || part.was_lied_to) return;
   oracle.fail("G8", fmt::format("{}: the start is {}, and nobody asked for more than {}",

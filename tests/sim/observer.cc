@@ -20,6 +20,7 @@ bool Observer::is_certain(Errc code) {
 
 void Observer::on_reply(ClientHandle client, std::uint64_t id, const ReplyBody& body, bool late) {
   late_ = late;
+  oracle_.now = clock_.now();
   const auto found = oracle_.requests.find(id);
   if (found == oracle_.requests.end() || found->second.client != client) {
     return oracle_.fail("G8",

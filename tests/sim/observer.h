@@ -5,12 +5,14 @@
 #pragma once
 
 #include "tests/sim/checks.h"
+#include "tests/sim/sim_clock.h"
 
 namespace millrace::sim {
 
 class Observer {
  public:
-  Observer(Oracle& oracle, const SimDisk& disk) : oracle_(oracle), disk_(disk) {}
+  Observer(Oracle& oracle, const SimDisk& disk, SimClock& clock)
+      : oracle_(oracle), disk_(disk), clock_(clock) {}
 
   // `late`: it waited for its client, so others may have heard newer words before.
   void on_reply(ClientHandle client, std::uint64_t id, const ReplyBody& body, bool late);
@@ -41,6 +43,7 @@ class Observer {
 
   Oracle& oracle_;
   const SimDisk& disk_;
+  SimClock& clock_;
   FullRead* reading_ = nullptr;
   bool late_ = false;
 };

@@ -33,6 +33,7 @@ struct SentBatch {
   std::uint32_t epoch = 0, event_count = 0;
   std::vector<std::byte> bytes;
   unsigned attempts = 0, refusals = 0;
+  Instant made;
   bool is_acked = false;              // durably
   std::optional<std::uint64_t> base;  // where anybody was told that it is
 
@@ -132,6 +133,7 @@ class Oracle {
   SentBatch& new_batch() {
     SentBatch& batch = batches_[++last_tag_];
     batch.tag = last_tag_;
+    batch.made = now;
     return batch;
   }
   SentBatch* batch(std::uint64_t tag) {
@@ -159,6 +161,8 @@ class Oracle {
 
   // -- now, told by the simulation
   Instant now;
+  // Before this life of the process, which cannot know, or by so little that it is believed.
+  bool clock_was_set = false;
   std::uint64_t life = 0;       // of the process
   bool is_calm = false;         // no fault since the start of this life
   bool expects_damage = false;  // the seed's options say that bytes may change

@@ -21,7 +21,7 @@ Simulation::Simulation(SimOptions sim_options)
       trouble_(sim_options.seed * golden + 5),
       disk_random_(sim_options.seed * golden + 2),
       disk_(disk_random_),
-      observer_(oracle, disk_),
+      observer_(oracle, disk_, clock_),
       process_((options = std::move(sim_options), options), disk_, clock_, observer_),
       damage_(oracle, disk_, trouble_) {
   random = &workload_;
@@ -261,6 +261,7 @@ void Simulation::start() {
   if (trouble_.chance(3, 4)) end_trouble();
   for (int depth = 0;; ++depth) {
     ++oracle.life;
+    oracle.clock_was_set = clock_was_set_;
     for (auto& topic : oracle.topics) {
       for (auto& part : topic.parts) {
         part.last_ack = 0;

@@ -82,6 +82,7 @@ class Simulation final : public ClientHost {
   std::optional<ReplyBody> answer_;
   std::uint64_t faults_before_ = 0;
   bool has_trouble_ = false;
+  bool clock_was_set_ = false;
   std::uint64_t digest_ = 1469598103934665603ull;
   std::deque<std::string> story_;
 };

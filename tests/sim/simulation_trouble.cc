@@ -143,6 +143,9 @@ void Simulation::set_watch() {
       static_cast<std::int64_t>(trouble_.below(static_cast<std::uint64_t>(2 * most + 1))) - most;
   note(fmt::format("the wall clock is set by {} s", by));
   oracle.counts.row("PS-07");
+  clock_was_set_ = true;
+  // Up to an hour is believed at once.
+  if (by <= 3600 && by >= -3600) oracle.clock_was_set = true;
   clock_.set_wall(WallTime{clock_.wall().ns + by * 1'000'000'000});
 }
 
