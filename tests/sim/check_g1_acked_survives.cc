@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 namespace millrace::sim {
 namespace {
@@ -33,7 +34,10 @@ void check_g1_ack_is_on_disk(Oracle& oracle, const SimDisk& disk, const SentBatc
                                          where, base, path));
   }
   const ByteView body = ByteView(batch.bytes).subspan(batch_layout::header_bytes);
-  if (memmem(file->data(), file->size(), body.data(), body.size()) == nullptr) {
+  const auto text = [](ByteView bytes) {
+    return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  if (text(*file).find(text(body)) == std::string_view::npos) {
     oracle.fail("G1", fmt::format("{}: offset {} is acked and not on the medium (batch {})", where,
                                   base, batch.tag));
   }

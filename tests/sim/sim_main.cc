@@ -6,6 +6,7 @@
 //   --steps N                             so many steps instead of what the seed draws
 //   --json                                the summary as one line of JSON
 //   --story                               the newest steps and operations of a run that failed
+//   --log                                 what the broker says for people, on standard error
 //
 // A run that fails prints one line that repeats it, also when the process aborts. Exit: 0 all kept
 // every promise, 1 some did not, 2 bad usage.
@@ -17,7 +18,6 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 
 using namespace millrace;
 using namespace millrace::sim;
@@ -35,7 +35,8 @@ struct Arguments {
 char replay_line[1024];
 
 void on_abort(int signal) {
-  [[maybe_unused]] const auto written = write(STDOUT_FILENO, replay_line, std::strlen(replay_line));
+  std::fputs(replay_line, stdout);
+  std::fflush(stdout);
   std::signal(signal, SIG_DFL);
   std::raise(signal);
 }
