@@ -188,6 +188,12 @@ DamageResult DamagedDirectory::run(const Mutation& mutation) const {
   if (first.outcome == DamageOutcome::served_right && !verified)
     first.outcome = DamageOutcome::rebuilt;
   if (first.outcome >= DamageOutcome::wrong_bytes) return first;
+  // What is derived, or there twice, costs nothing when it alone is damaged.
+  const FileKind kind = kind_of(mutation);
+  const bool is_event_data = kind == FileKind::segment || kind == FileKind::active_segment;
+  if (!is_event_data && mutation.kind != Mutation::Kind::swap &&
+      first.outcome > DamageOutcome::rebuilt)
+    return {DamageOutcome::forgotten, "damage to what can be made again cost events"};
   // One more event: whatever was damaged, it gets no offset of an acked one.
   const auto& acked = machine_->acked(topic, 0);
   const auto offset = machine.try_produce(topic, 0, "new");

@@ -554,6 +554,7 @@ Observation ShardMachine::observe(const std::string& name, PartitionIndex index)
   for (std::uint64_t from = seen.start; from < seen.end || from == 0;) {
     FetchRequest request{{name, {}}, index, Offset{from}};
     request.wait_ms = 0;
+    request.max_bytes = 1;  // a batch each, so that the index has a say
     const auto reply = call(request);
     const auto* fetched = reply ? std::get_if<FetchedReply>(&*reply) : nullptr;
     const auto* error = reply ? std::get_if<Error>(&*reply) : nullptr;
