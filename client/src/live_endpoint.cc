@@ -23,7 +23,7 @@ HostAndPort split(std::string_view endpoint) {
 
 std::string reachable_live_endpoint(const std::string& all, const std::string& dialled) {
   // A broker that listens at several tells all of them; the first will do, as any would.
-  const std::string bound = all.substr(0, all.find(','));
+  std::string bound = all.substr(0, all.find(','));
   if (!bound.starts_with(tcp) || !dialled.starts_with(tcp)) return bound;
   const HostAndPort live = split(bound);
   const bool wildcard = live.host == "0.0.0.0" || live.host == "*" || live.host == "[::]";

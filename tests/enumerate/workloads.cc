@@ -109,7 +109,7 @@ void recoveries(LogMachine& m) {
 void torn_tails(LogMachine& m) {
   m.open();
   m.put(700, 2);
-  for (const std::uint64_t sector : {20, 0}) {
+  for (const std::uint64_t sector : {std::uint64_t{20}, std::uint64_t{0}}) {
     m.start_commit(3000, 4);
     m.cut_power(CrashPolicy::tear(sector));
     m.open();

@@ -188,7 +188,7 @@ def show(result):
 
 def run(options):
     failed = 0
-    names = options.rows.split(",") if options.rows else sorted(ROWS)
+    names = options.rows.split(",") if options.rows else sorted(set(ROWS) - set(options.without.split(",")))
     if unknown := set(names) - set(ROWS):
         sys.exit(f"hostile: unknown rows {', '.join(sorted(unknown))}; known are {', '.join(sorted(ROWS))}")
     print(f"seed {options.seed}\n{'row':6} {'':6} {'conns':>6} {'messages':>8} {'sec':>6} {'MiB':>5} {'socks':>5} {'events':>7} "
@@ -220,6 +220,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("millraced")
     parser.add_argument("--rows", default="", help="some of them, with commas between")
+    parser.add_argument("--without", default="", help="all but these")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--scale", type=float, default=1.0, help="how much of everything")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
