@@ -28,7 +28,7 @@ class Client:
     def __init__(self, endpoint, topic, partition):
         self.endpoint, self.topic, self.partition = endpoint, topic, partition
         self.producer_id = int.from_bytes(os.urandom(8), "little") | 1
-        self.peer = zmtp.Peer(endpoint, timeout=PATIENCE)
+        self.peer = zmtp.patient_peer(endpoint, timeout=PATIENCE)
         self.next_id = 1
         self.sequence = 0
         self.waiting = {}  # request id -> (sequence, when)
@@ -38,7 +38,6 @@ class Client:
         self.last_sent = 0.0
         self.slowest = 0.0
         self.faults = []
-        self.reconnects = 0
         self.fetch_id, self.fetched = 0, None
         self.follows = partition % 3 == 0
         if self.follows:

@@ -99,7 +99,7 @@ class Broker:
 
 class GoodClients:
     def __init__(self, broker):
-        with zmtp.Peer(broker.listen) as peer:
+        with zmtp.patient_peer(broker.listen) as peer:
             peer.send([wire.create_topic(1, "good", GOOD_CLIENTS)])
             expect(not wire.Reply(peer.receive(20)).code, "a topic for the good clients")
         self.process = subprocess.Popen([sys.executable, str(HERE / "good_clients.py"), broker.listen, "good", str(GOOD_CLIENTS)],
@@ -145,7 +145,7 @@ def run_row(name, broker, good, options, round_number):
     try:
         function(scene)
         expect(broker.is_alive(), f"the broker ended: {broker.process.poll()} {broker.last_words() if not broker.is_alive() else ''}")
-        with zmtp.Peer(broker.listen) as peer:
+        with zmtp.patient_peer(broker.listen) as peer:
             scene.expect_ping(peer)
         told = good.command("check")
         result["good_events"], result["good_slowest_ms"] = told["events"], told["slowest_ms"]

@@ -50,6 +50,19 @@ def ready(properties):
     return frame(body, COMMAND)
 
 
+def patient_peer(*words, patience=30.0, **more):
+    """A Peer that the broker welcomes. It drops a handshake that takes longer than 3 s, as it may on a machine that is busy with
+    other things: then again."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return Peer(*words, **more)
+        except (Closed, Silent, ConnectionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 class Peer:
     """One connection. Answers heartbeats while it waits for messages."""
 
