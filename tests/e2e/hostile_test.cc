@@ -96,7 +96,7 @@ TEST_CASE("PR-06 a frame above the limit ends that connection and costs no memor
   TcpStranger stranger(broker.ready.listen);
   stranger.send("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x00NULL"s + std::string(16, '\0') +
                 "\x00"s + std::string(31, '\0'));
-  stranger.send("\x04\x1a\x05READY\x0bSocket-Type\x00\x00\x00\x06"s + "DEALER"s);
+  stranger.send("\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06"s + "DEALER"s);
   stranger.send("\x02\x00\x00\x01\x00\x00\x00\x00\x00"s + std::string(100'000, 'x'));
   static_cast<void>(stranger.receive(patience));
   CHECK(stranger.is_closed());
@@ -164,7 +164,7 @@ TEST_CASE("PR-21 what a subscriber sends up the live feed is discarded") {
   TcpStranger stranger(broker.ready.live);
   stranger.send("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x00NULL"s + std::string(16, '\0') +
                 "\x00"s + std::string(31, '\0'));
-  stranger.send("\x04\x17\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"s);
+  stranger.send("\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"s);
   for (int i = 0; i < 1'000; ++i) stranger.send("\x00\x05hello"s);
   broker.check_service();
 }
