@@ -92,10 +92,8 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   void step_close();
   void finish_close();
   void step_truncate();
-  void lower_checkpoint();
   void start_truncation();
   void on_truncated(Result<void> cut);
-  void give_up_truncation(const Error& error);
   void end_truncate(Result<void> outcome);
 
   LogEnvironment environment_;
@@ -212,26 +210,18 @@ void Log::Impl::step_truncate() {
     return end_truncate(fail(Errc::offset_out_of_range, "truncation below the start of the log"));
   truncate_running_ = true;
   cache_.clear();  // whatever comes of it, what was cut is not served from memory
-  tail_.close([this] { lower_checkpoint(); });
-}
-
-void Log::Impl::lower_checkpoint() {
-  // Into both slots: whichever may be lost, the other one does not vouch for what is cut.
-  const Checkpoint lower = checkpoints_.lowered_to(truncate_end_);
-  checkpoint_file_.write(lower, [this, lower](auto written) {
-    if (!written) return give_up_truncation(written.error());
-    checkpoint_file_.write(lower, [this](auto written_again) {
-      if (!written_again) return give_up_truncation(written_again.error());
-      start_truncation();
-    });
-  });
+  tail_.close([this] { start_truncation(); });
 }
 
 void Log::Impl::start_truncation() {
+  Truncation::Plan plan;
+  plan.directory = identity_.directory;
+  plan.segments.assign(state_.segments.begin(), state_.segments.end());
+  plan.end = truncate_end_;
+  plan.lowered = checkpoints_.lowered_to(truncate_end_);
   truncation_ = std::make_unique<Truncation>(
-      environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
-      std::vector<SegmentRef>(state_.segments.begin(), state_.segments.end()), truncate_end_,
-      [this](auto cut) { on_truncated(cut); });
+      environment_.disk, environment_.slabs, environment_.segment_pool, checkpoint_file_,
+      std::move(plan), [this](auto cut) { on_truncated(cut); });
   truncation_->start();
 }
 
@@ -239,7 +229,10 @@ void Log::Impl::start_truncation() {
 void Log::Impl::on_truncated(Result<void> cut) {
   truncation_.reset();
   recover([this, cut = std::move(cut)](Result<RecoveredLog> recovered) {
-    if (!recovered) return give_up_truncation(recovered.error());
+    if (!recovered) {
+      fail_log(recovered.error());
+      return end_truncate(fail(recovered.error()));
+    }
     // A cut that may be in a cache only is nothing to build on.
     std::string& refusal = recovered->state.refusal;
     if (!cut && cut.error().code != Errc::bad_request && refusal.empty())
@@ -248,12 +241,6 @@ void Log::Impl::on_truncated(Result<void> cut) {
     adopt(std::move(*recovered));
     end_truncate(cut);
   });
-}
-
-// The active segment is closed: only a recovery can make the log whole again.
-void Log::Impl::give_up_truncation(const Error& error) {
-  fail_log(error);
-  end_truncate(fail(error));
 }
 
 void Log::Impl::end_truncate(Result<void> outcome) {

@@ -8,58 +8,72 @@
 
 namespace millrace {
 
-Truncation::Truncation(Disk& disk, SlabPool& slabs, SegmentPool& pool, std::string directory,
-                       std::vector<SegmentRef> segments, Offset end, Done done)
+Truncation::Truncation(Disk& disk, SlabPool& slabs, SegmentPool& pool,
+                       CheckpointFile& checkpoint_file, Plan plan, Done done)
     : disk_(disk),
       slabs_(slabs),
       pool_(pool),
-      directory_(std::move(directory)),
-      segments_(std::move(segments)),
-      end_(end),
+      checkpoint_file_(checkpoint_file),
+      plan_(std::move(plan)),
       done_(std::move(done)),
       io_(this, Completion::to<&Truncation::step, Truncation>()),
       tail_cut_(disk, slabs) {}
 
-// The place of the cut is found before anything is removed: a wrong `end` changes nothing.
 void Truncation::start() {
-  for (const SegmentRef& segment : segments_)
-    if (segment->base() <= end_) last_ = segment;
+  for (const SegmentRef& segment : plan_.segments)
+    if (segment->base() <= plan_.end) last_ = segment;
   if (!last_)
     return call_last(done_, fail(Errc::bad_request, "truncation below the start of the log"));
-  SegmentScan::Plan plan;
-  plan.path = last_->path;
-  plan.segment_id = last_->header.segment_id;
-  plan.from = segment_layout::first_batch_position;
-  plan.next_offset = last_->base();
-  plan.previous_crc = last_->header.previous_crc;
-  plan.end_offset = end_;
+  SegmentScan::Plan scan;
+  scan.path = last_->path;
+  scan.segment_id = last_->header.segment_id;
+  scan.from = segment_layout::first_batch_position;
+  scan.next_offset = last_->base();
+  scan.previous_crc = last_->header.previous_crc;
+  scan.end_offset = plan_.end;
   scan_ = std::make_unique<SegmentScan>(
-      disk_, slabs_, std::move(plan), [](const BatchHeader&, Position) { return true; },
+      disk_, slabs_, std::move(scan), [](const BatchHeader&, Position) { return true; },
       [this](auto found) {
         if (!found) return call_last(done_, fail(found.error()));
-        if (found->end_offset != end_)
-          return call_last(done_, fail(Errc::bad_request,
-                                       fmt::format("offset {} lies inside a batch that ends at {}",
-                                                   end_.value, found->end_offset.value)));
-        cut_ = found->end_position;
-        remove_index();
+        on_found(*found);
       });
   scan_->start();
+}
+
+void Truncation::on_found(const SegmentScan::Found& found) {
+  if (found.end_offset != plan_.end)
+    return call_last(
+        done_, fail(Errc::bad_request, fmt::format("offset {} lies inside a batch that ends at {}",
+                                                   plan_.end.value, found.end_offset.value)));
+  cut_ = found.end_position;
+  lower_checkpoint();
+}
+
+// What it vouches for must not be more than what will be there. Into both slots: whichever may be
+// lost, the other one does not vouch for what is cut.
+void Truncation::lower_checkpoint() {
+  checkpoint_file_.write(plan_.lowered, [this](auto written) {
+    if (!written) return call_last(done_, fail(written.error()));
+    checkpoint_file_.write(std::move(plan_.lowered), [this](auto written_again) {
+      if (!written_again) return call_last(done_, fail(written_again.error()));
+      remove_index();
+    });
+  });
 }
 
 // Of a sealed segment that is cut: with other batches it may come to the same end again. Its name
 // goes durably with those of the segments behind it.
 void Truncation::remove_index() {
   stage_ = Stage::remove_index;
-  disk_.remove(io_, join_path(directory_, index_file_name(last_->base())));
+  disk_.remove(io_, join_path(plan_.directory, index_file_name(last_->base())));
 }
 
 void Truncation::remove_later() {
   std::vector<SegmentRef> later;
-  for (auto it = segments_.rbegin(); it != segments_.rend() && *it != last_; ++it)
+  for (auto it = plan_.segments.rbegin(); it != plan_.segments.rend() && *it != last_; ++it)
     later.push_back(*it);
-  removal_ = std::make_unique<SegmentRemoval>(disk_, pool_, directory_, std::move(later), false,
-                                              [this](auto removed) {
+  removal_ = std::make_unique<SegmentRemoval>(disk_, pool_, plan_.directory, std::move(later),
+                                              false, [this](auto removed) {
                                                 if (!removed)
                                                   return call_last(done_, fail(removed.error()));
                                                 open();

@@ -1,11 +1,17 @@
-// Staged operation: removes the suffix [end, ...) of a log durably, on files that nobody writes.
-// Newest first, so that a crash leaves a shorter log and never a hole; the caller has made durable
-// (by a checkpoint) that the log ends at `end`.
+// Staged operation: removes the suffix [end, ...) of a log durably, on files that nobody writes or
+// reads.
 //
-// Owner: Log, which recovers the directory afterwards as after a crash. The answer is its last act,
-// and may destroy it.
+//   find the place of the cut → lower the checkpoint → remove the segments behind it, newest first
+//                             → cut the segment that holds it
+//
+// So a wrong `end` changes nothing, and a crash leaves a shorter log and never a hole.
+//
+// Owner: Log, which recovers the directory afterwards as after a crash, whatever the answer is. The
+// answer is its last act, and may destroy it. Thread: the shard's. Fails: bad_request when `end`
+// lies inside a batch or below the first segment; with what the disk says.
 #pragma once
 
+#include "storage/checkpoint.h"
 #include "storage/io/disk.h"
 #include "storage/segment.h"
 #include "storage/segment_removal.h"
@@ -24,12 +30,20 @@ class Truncation {
  public:
   using Done = std::function<void(Result<void>)>;
 
-  // `segments` by base offset. Errors: bad_request when `end` lies inside a batch.
-  Truncation(Disk& disk, SlabPool& slabs, SegmentPool& pool, std::string directory,
-             std::vector<SegmentRef> segments, Offset end, Done done);
+  struct Plan {
+    std::string directory;
+    std::vector<SegmentRef> segments;  // by base offset
+    Offset end;
+    Checkpoint lowered;  // what is written before anything is removed: the log ends at `end`
+  };
+
+  Truncation(Disk& disk, SlabPool& slabs, SegmentPool& pool, CheckpointFile& checkpoint_file,
+             Plan plan, Done done);
   void start();
 
  private:
+  void on_found(const SegmentScan::Found& found);
+  void lower_checkpoint();
   void remove_index();
   void remove_later();
   void open();
@@ -40,9 +54,8 @@ class Truncation {
   Disk& disk_;
   SlabPool& slabs_;
   SegmentPool& pool_;
-  const std::string directory_;
-  std::vector<SegmentRef> segments_;
-  const Offset end_;
+  CheckpointFile& checkpoint_file_;
+  Plan plan_;
   Done done_;
   Completion io_;
   TailCut tail_cut_;
