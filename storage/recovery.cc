@@ -5,6 +5,7 @@
 #include "storage/base/diag.h"
 #include "storage/log_files.h"
 #include "storage/retention.h"
+#include "storage/segment_chain.h"
 
 #include <fmt/core.h>
 
@@ -63,54 +64,7 @@ void Recovery::step(IoResult io) {
       return on_listed();
     case Stage::sync_names:
       if (!io) return finish(fail(io.error()));
-      return next_header();
-    case Stage::open_header:
-      // A file that cannot be opened now may be whole: nothing is decided about it.
-      if (!io) return finish(fail(io.error()));
-      file_ = FileId{static_cast<std::int32_t>(*io)};
-      stage_ = Stage::header_size;
-      return disk.file_size(io_, file_);
-    case Stage::header_size:
-      if (!io) return finish(fail(io.error()));
-      segment_->end_position = Position{*io};
-      slab_ = environment_.slabs.take(segment_layout::header_bytes);
-      if (slab_.empty()) return finish(fail(Errc::overloaded, "no memory to recover a log"));
-      stage_ = Stage::read_header;
-      return disk.read(io_, file_, Position{0},
-                       {slab_.slab()->data(), segment_layout::header_bytes});
-    case Stage::read_header:
-      if (!io) return finish(fail(io.error()));
-      take_header(*io);
-      stage_ = Stage::close_header;
-      return disk.close(io_, file_);
-    case Stage::close_header:
-      if (!set_aside_reason_.empty()) return set_aside(std::move(set_aside_reason_));
-      log_.segments.push_back(std::move(segment_));
-      return next_header();
-    case Stage::make_quarantine:
-      stage_ = Stage::sync_root;
-      return disk.sync_directory(io_, parent_path(quarantine_directory));
-    case Stage::sync_root:
-      if (!io) return finish(fail(io.error()));
-      stage_ = Stage::move_aside;
-      return disk.rename(
-          io_, segment_->path,
-          // With the id of the file's own header: nothing that lies there already is replaced.
-          fmt::format("{}/{}-{}-{:016x}-{}", quarantine_directory, identity_.topic_id.to_hex(),
-                      identity_.partition, foreign_id_, segment_file_name(bases_[at_base_ - 1])));
-    case Stage::move_aside:
-      if (!io) {
-        refuse(fmt::format("{} cannot be set aside: {}", segment_->path, io.error().text));
-        return next_header();
-      }
-      // The new name first: without either the file would be gone.
-      stage_ = Stage::sync_quarantine;
-      return disk.sync_directory(io_, quarantine_directory);
-    case Stage::sync_quarantine:
-      if (!io) return finish(fail(io.error()));
-      stage_ = Stage::sync_aside;
-      return disk.sync_directory(io_, identity_.directory);
-    case Stage::sync_aside: return next_header();
+      return read_headers();
     case Stage::open_active:
       if (!io) return finish(fail(io.error()));
       recovered_.active_file = FileId{static_cast<std::int32_t>(*io)};
@@ -164,44 +118,16 @@ bool Recovery::nothing_new_since_close() const {
          bases_.back() == checkpoint_->segment_base;
 }
 
-void Recovery::next_header() {
-  if (at_base_ == bases_.size()) return on_headers();
-  segment_ = std::make_shared<Segment>();
-  segment_->header.base_offset = bases_[at_base_++];
-  segment_->path = path_of(segment_file_name(segment_->base()));
-  stage_ = Stage::open_header;
-  environment_.disk.open(io_, segment_->path, OpenMode::read, Disk::Access::direct);
-}
-
-// A header that does not verify may stand before good data: the segment stays, fenced. A header
-// that verifies and names another log or place is somebody else's file under our name: it is moved
-// out of the way.
-void Recovery::take_header(std::size_t bytes) {
-  set_aside_reason_.clear();
-  const Offset base = segment_->base();
-  auto header = decode_segment_header(slab_.bytes().first(bytes));
-  if (!header) {
-    segment_->readable = false;
-    diag::error("log", "{}: {}; the segment is fenced", segment_->path, header.error().text);
-    return;
-  }
-  foreign_id_ = header->segment_id;
-  if (header->cluster_id != identity_.cluster_id || header->topic_id != identity_.topic_id ||
-      header->partition != identity_.partition) {
-    set_aside_reason_ = fmt::format("it belongs to topic {} ({}) partition {} of data directory {}",
-                                    header->topic_name, header->topic_id.to_hex(),
-                                    header->partition, header->cluster_id.to_hex());
-  } else if (header->base_offset != base) {
-    set_aside_reason_ = fmt::format("inside it begins at offset {}", header->base_offset.value);
-  } else {
-    segment_->header = std::move(*header);
-  }
-}
-
-void Recovery::set_aside(std::string reason) {
-  diag::error("log", "{}: {}; moved to {}/", segment_->path, reason, quarantine_directory);
-  stage_ = Stage::make_quarantine;
-  environment_.disk.make_directory(io_, quarantine_directory);
+void Recovery::read_headers() {
+  headers_ = std::make_unique<SegmentHeaders>(environment_.disk, environment_.slabs, identity_,
+                                              bases_, [this](auto found) {
+                                                if (!found) return finish(fail(found.error()));
+                                                log_.segments = std::move(found->segments);
+                                                for (auto& reason : found->left_in_place)
+                                                  refuse(std::move(reason));
+                                                on_headers();
+                                              });
+  headers_->start();
 }
 
 void Recovery::on_headers() {
@@ -259,54 +185,12 @@ void Recovery::refuse(std::string reason) {
     log_.refusal = reason + "; put it back, or stop the broker and see millrace log repair";
 }
 
-// Every segment names the one before it, so a missing file shows.
 void Recovery::find_holes() {
-  auto& segments = log_.segments;
-  const auto missing = [&](Offset begin, Offset end, const std::string& what) {
-    refuse(what);
-    if (begin < end) log_.corrupt.add({{begin, end}, identity_.directory, {}, what});
-  };
-  if (segments.empty()) {
-    if (checkpoint_ && checkpoint_->segment_id != 0 &&
-        checkpoint_->start_offset < checkpoint_->durable_end)
-      missing(checkpoint_->start_offset, checkpoint_->durable_end,
-              fmt::format("all segments are missing: offsets [{}, {}) were here",
-                          checkpoint_->start_offset.value, checkpoint_->durable_end.value));
-    return;
+  for (ChainFault& fault : check_chain(log_.segments, checkpoint_, identity_.directory)) {
+    if (!fault.refusal.empty()) refuse(std::move(fault.refusal));
+    if (fault.range.offsets.begin < fault.range.offsets.end)
+      log_.corrupt.add(std::move(fault.range));
   }
-  if (checkpoint_ && log_.start_offset < segments.front()->base())
-    missing(log_.start_offset, segments.front()->base(),
-            fmt::format("the first segments are missing: offsets [{}, {})", log_.start_offset.value,
-                        segments.front()->base().value));
-  for (std::size_t i = 0; i + 1 < segments.size(); ++i) {
-    const Segment& before = *segments[i];
-    const Segment& after = *segments[i + 1];
-    if (!before.readable) {
-      log_.corrupt.add({{before.base(), after.base()},
-                        before.path,
-                        Position{0},
-                        "segment header does not verify"});
-      continue;
-    }
-    if (!after.readable || after.header.previous_segment_id == before.header.segment_id) continue;
-    // The scan of `before` finds where it really ends; until then the successor's word has to do.
-    const Offset begin = std::max(before.base(), after.header.previous_base_offset);
-    segments[i]->end_offset = begin;
-    missing(begin, after.base(),
-            fmt::format("a segment is missing between {} and {}: offsets [{}, {})", before.path,
-                        after.path, begin.value, after.base().value));
-  }
-  const Segment& last = *segments.back();
-  if (!last.readable) {
-    const Offset end = std::max(last.base() + 1, log_.durable_end);
-    log_.corrupt.add(
-        {{last.base(), end}, last.path, Position{0}, "segment header does not verify"});
-    refuse(fmt::format("{}: the header of the newest segment does not verify", last.path));
-  }
-  if (checkpoint_ && checkpoint_->segment_base > last.base() && checkpoint_->segment_id != 0)
-    missing(checkpoint_->segment_base, checkpoint_->durable_end,
-            fmt::format("the newest segment (offset {} on) is missing",
-                        checkpoint_->segment_base.value));
 }
 
 // From the segment that the checkpoint names, for its producers' sake. One that names none was
@@ -459,11 +343,9 @@ void Recovery::finish(Result<void> outcome) {
   log_.appended_end = log_.durable_end;
   if (outcome) return call_last(done_, std::move(recovered_));
   error_ = outcome.error();
-  const bool reading_header = stage_ == Stage::header_size || stage_ == Stage::read_header;
-  const FileId open = reading_header ? file_ : recovered_.active_file;
-  if (!open.is_open()) return call_last(done_, fail(std::move(error_)));
+  if (!recovered_.active_file.is_open()) return call_last(done_, fail(std::move(error_)));
   stage_ = Stage::close_failed;
-  environment_.disk.close(io_, open);
+  environment_.disk.close(io_, recovered_.active_file);
 }
 
 }  // namespace millrace

@@ -12,6 +12,7 @@
 #include "storage/log.h"
 #include "storage/log_state.h"
 #include "storage/segment.h"
+#include "storage/segment_headers.h"
 #include "storage/segment_removal.h"
 #include "storage/segment_scan.h"
 #include "storage/segment_writer.h"
@@ -42,9 +43,7 @@ class Recovery {
  private:
   void step(IoResult io);
   void on_listed();
-  void next_header();
-  void take_header(std::size_t bytes);
-  void set_aside(std::string reason);
+  void read_headers();
   void on_headers();
   void find_holes();
   void drop_leftovers();
@@ -65,15 +64,6 @@ class Recovery {
     list,
     sync_parent,
     sync_names,
-    open_header,
-    header_size,
-    read_header,
-    close_header,
-    make_quarantine,
-    sync_root,
-    move_aside,
-    sync_quarantine,
-    sync_aside,
     open_active,
     sync_active,
     close_failed
@@ -84,18 +74,13 @@ class Recovery {
   CheckpointFile& checkpoint_file_;
   Done done_;
   Completion io_;
-  FileId file_;
-  Buffer slab_;
   std::vector<DirectoryEntry> entries_;
   std::vector<Offset> bases_;
-  std::size_t at_base_ = 0;
   std::optional<Checkpoint> checkpoint_;
-  SegmentRef segment_;  // whose header is being read
-  std::string set_aside_reason_;
-  std::uint64_t foreign_id_ = 0;  // what the header of a file that is set aside says
   Error error_;
   RecoveredLog recovered_;
   LogState& log_ = recovered_.state;
+  std::unique_ptr<SegmentHeaders> headers_;
   std::unique_ptr<SegmentRemoval> removal_;
   std::unique_ptr<SegmentScan> scan_;
   std::size_t at_scan_ = 0;
