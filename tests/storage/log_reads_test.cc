@@ -120,3 +120,31 @@ TEST_CASE("a read that nobody waits for any more finishes unseen") {
   f.storage.settle();
   f.require_alive();
 }
+
+TEST_CASE("a close waits for the reads and searches in flight, and answers none of them") {
+  auto options = small_log_options();
+  options.tail_cache_bytes = 0;
+  LogFixture f(1, {.log = options, .cache_bytes = 0});
+  f.put_segments(3);
+  f.reopen();
+  f.storage.settle();
+  f.storage.disk().hold(Call::read);
+  bool answered = false, closed = false;
+  const auto read =
+      f.storage.log().read(Offset{0}, 1, [&](Result<ReadResult>) { answered = true; });
+  const auto search =
+      f.storage.log().find_time(WallTime{0}, [&](Result<Offset>) { answered = true; });
+  const auto empty = f.storage.log().read(f.storage.log().durable_end(), 1,
+                                          [&](Result<ReadResult>) { answered = true; });
+  f.storage.start_close([&](Result<void>) { closed = true; });
+  const auto late = f.storage.log().read(Offset{0}, 1, [&](Result<ReadResult> result) {
+    REQUIRE(result.error().code == Errc::shutting_down);
+  });
+  for (int i = 0; i < 60; ++i) f.storage.turn();
+  REQUIRE_FALSE(closed);
+  f.storage.disk().release(Call::read);
+  REQUIRE(f.storage.run_until([&] { return closed; }));
+  REQUIRE_FALSE(answered);
+  f.close();
+  REQUIRE(f.storage.disk().open_files() == 0);
+}
