@@ -31,6 +31,11 @@ void CheckpointSchedule::pause() {
   idle_timer_.cancel();
 }
 
+void CheckpointSchedule::resume() {
+  running_ = true;
+  write();
+}
+
 void CheckpointSchedule::refuse_waiting(const Error& error) {
   wanted_ = false;
   for (const Done& waiter : std::exchange(waiting_for_next_, {})) waiter(fail(error));

@@ -48,7 +48,7 @@ class CheckpointSchedule {
   void begin();
   // The log is being closed or cut: nothing is written until resume or begin.
   void pause();
-  void resume() { running_ = true; }
+  void resume();
   // Who waits for a checkpoint that will not be written.
   void refuse_waiting(const Error& error);
 

@@ -214,6 +214,7 @@ void Log::Impl::step_truncate() {
 }
 
 void Log::Impl::start_truncation() {
+  checkpoints_.refuse_waiting({Errc::shutting_down, "the log is being closed or cut"});
   Truncation::Plan plan;
   plan.directory = identity_.directory;
   plan.segments.assign(state_.segments.begin(), state_.segments.end());

@@ -130,6 +130,33 @@ TEST_CASE("who waits for a checkpoint hears of a close") {
   f.require_all();
 }
 
+TEST_CASE("who waits for a checkpoint hears of a truncation, or gets it behind one") {
+  for (const std::uint64_t end : {8u, 10u}) {  // one that cuts, and one that has nothing to cut
+    INFO("truncation to " << end);
+    LogFixture f(1, {.log = one_large_segment()});
+    f.put_many(10);
+    f.storage.settle();
+    f.storage.disk().hold(Call::open);
+    std::optional<Result<void>> first, second;
+    f.storage.log().trim(Offset{2}, [&](Result<void> done) { first = std::move(done); });
+    f.storage.log().trim(Offset{4}, [&](Result<void> done) { second = std::move(done); });
+    bool truncated = false;
+    f.storage.log().truncate(Offset{end}, [&](Result<void> done) {
+      REQUIRE(done);
+      truncated = true;
+    });
+    f.storage.disk().release(Call::open);
+    REQUIRE(f.storage.run_until([&] { return truncated; }));
+    f.storage.settle();
+    REQUIRE(first.has_value());
+    REQUIRE(*first);
+    REQUIRE(second.has_value());
+    REQUIRE(second->has_value() == (end == 10));
+    if (end == 10) REQUIRE(f.storage.log().start_offset() == Offset{4});
+    REQUIRE(f.storage.log().start_offset() >= Offset{2});
+  }
+}
+
 TEST_CASE("G4 a checkpoint keeps of a session what is durable and no more") {
   LogFixture f(1, {.log = one_large_segment()});
   TestSession session;
