@@ -104,8 +104,9 @@ void SegmentScan::end_of_batches() {
   if (!plan_.end_offset) {
     search_end_ = std::min(
         search_end_, Position{align_up(at_.value, block)} + plan_.commit_bytes_max + 2 * block);
-    const Position boundary{align_up(at_.value, block)};
-    if (at_ >= window_.at && boundary <= window_.end() &&
+    // The file may end inside of the block.
+    const Position boundary = std::min(Position{align_up(at_.value, block)}, found_.file_end);
+    if (at_ >= window_.at && at_ < boundary && boundary <= window_.end() &&
         !all_zero(window_.bytes.subspan(at_ - window_.at, boundary - at_)))
       found_.tail_is_dirty = gap_is_dirty_ = true;
   }
