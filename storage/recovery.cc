@@ -281,10 +281,13 @@ void Recovery::on_scans_done() {
   if (last->end_offset < known_end) {
     // The checkpoint vouches for events that are gone. Their offsets are never given again: the log
     // goes on behind them in a new segment.
-    const std::string reason = "durable batches are missing from the end of the segment";
-    diag::error("log", "{}: offsets [{}, {}) were durable and are missing; fenced", last->path,
-                last->end_offset.value, known_end.value);
-    log_.corrupt.add({{last->end_offset, known_end}, last->path, last_found_.end_position, reason});
+    const Offset missing_from = std::max(last->end_offset, checkpoint_->start_offset);
+    if (missing_from < known_end) {
+      const std::string reason = "durable batches are missing from the end of the segment";
+      diag::error("log", "{}: offsets [{}, {}) were durable and are missing; fenced", last->path,
+                  missing_from.value, known_end.value);
+      log_.corrupt.add({{missing_from, known_end}, last->path, last_found_.end_position, reason});
+    }
     last->end_offset = known_end;
     last->active = false;
     last->sealed_at = environment_.clock.wall();

@@ -36,9 +36,12 @@ std::vector<ChainFault> check_chain(const std::deque<SegmentRef>& segments,
                                     const std::optional<Checkpoint>& checkpoint,
                                     const std::string& directory) {
   std::vector<ChainFault> faults;
-  const bool names_segment = checkpoint && checkpoint->segment_id != 0;
+  // Behind a start that is the end of everything nothing can be missing: the segments were let go,
+  // and of their removal a part may not have been carried out.
+  const bool vouches = checkpoint && checkpoint->segment_id != 0 &&
+                       checkpoint->start_offset < checkpoint->durable_end;
   if (segments.empty()) {
-    if (names_segment && checkpoint->start_offset < checkpoint->durable_end)
+    if (vouches)
       faults.push_back(
           missing(directory, {checkpoint->start_offset, checkpoint->durable_end},
                   fmt::format("all segments are missing: offsets [{}, {}) were here",
@@ -60,7 +63,7 @@ std::vector<ChainFault> check_chain(const std::deque<SegmentRef>& segments,
         unreadable(last, std::max(last.base() + 1, known_end),
                    fmt::format("{}: the header of the newest segment does not verify", last.path)));
   }
-  if (names_segment && checkpoint->segment_base > last.base())
+  if (vouches && checkpoint->segment_base > last.base())
     faults.push_back(missing(directory, {checkpoint->segment_base, checkpoint->durable_end},
                              fmt::format("the newest segment (offset {} on) is missing",
                                          checkpoint->segment_base.value)));
