@@ -1,7 +1,8 @@
 // Staged operation: makes the file of a new segment. The order is the durability argument: header
-// durable in a file that is still in the pool's directory, then the name, then both directories. So
-// a name in a log's directory always has a whole header behind it, and a crash leaves either no new
-// segment or an empty one. What fails before the file has its name leaves no file behind.
+// durable in a file that is still in the pool's directory, and durably not free there, then the
+// name, then the log's directory. So a name in a log's directory always has a whole header behind
+// it, and a crash leaves either no new segment or an empty one. What fails before the file has its
+// name leaves no file behind.
 #pragma once
 
 #include "storage/format/segment_layout.h"
@@ -28,16 +29,18 @@ class SegmentCreate {
 
  private:
   void step(IoResult io);
+  void write_header();
   void fail_with(Error error);
   void discard();
 
   enum class Stage {
     idle,
     open,
+    claim,
+    sync_pool_directory,
     write_header,
     rename,
     sync_log_directory,
-    sync_pool_directory,
     close_failed,
     remove_failed
   } stage_ = Stage::idle;
@@ -49,7 +52,8 @@ class SegmentCreate {
   Done done_;
   Completion io_;
   Buffer block_;
-  std::string prepared_path_;
+  std::string moving_path_, prepared_path_;
+  bool is_pooled_ = false;
   bool prepared_ = false;  // a file is there, and not the log's yet
   Made made_;
   Error error_;

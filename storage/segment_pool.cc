@@ -10,8 +10,20 @@
 namespace millrace {
 
 namespace {
-constexpr std::string_view suffix = ".free";
+constexpr std::string_view free_suffix = ".free";
+constexpr std::string_view moving_suffix = ".moving";
+constexpr std::string_view index_suffix = ".moving.index";
+
+// The number of a name that is one of ours with this suffix.
+std::optional<std::uint64_t> parse_name(std::string_view name, std::string_view suffix) {
+  if (!name.ends_with(suffix)) return std::nullopt;
+  std::uint64_t number = 0;
+  const char* end = name.data() + name.size() - suffix.size();
+  const auto parsed = std::from_chars(name.data(), end, number);
+  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  return number;
 }
+}  // namespace
 
 SegmentPool::SegmentPool(Disk& disk, std::string directory, std::uint64_t bytes_max)
     : disk_(disk),
@@ -58,7 +70,9 @@ void SegmentPool::on_step(IoResult result) {
         put({join_path(directory_, entries_[at_entry_ - 1].name), *result});
       stage_ = Stage::close;
       return disk_.close(io_, file_);
-    case Stage::close: return next_entry();
+    case Stage::close:
+    case Stage::remove:  // or it stays, and is no worse than a name that nobody takes
+      return next_entry();
     case Stage::idle: break;
   }
   UNREACHABLE("the segment pool completed an I/O it never started");
@@ -67,14 +81,16 @@ void SegmentPool::on_step(IoResult result) {
 void SegmentPool::next_entry() {
   while (at_entry_ < entries_.size()) {
     const DirectoryEntry& entry = entries_[at_entry_++];
-    if (entry.kind != DirectoryEntry::Kind::file || !entry.name.ends_with(suffix)) continue;
-    std::uint64_t number = 0;
-    const char* end = entry.name.data() + entry.name.size() - suffix.size();
-    const auto parsed = std::from_chars(entry.name.data(), end, number);
-    if (parsed.ec != std::errc{} || parsed.ptr != end) continue;
-    next_name_ = std::max(next_name_, number + 1);
-    stage_ = Stage::open;
-    return disk_.open(io_, join_path(directory_, entry.name), OpenMode::read, Disk::Access::direct);
+    if (entry.kind != DirectoryEntry::Kind::file) continue;
+    for (const std::string_view suffix : {free_suffix, moving_suffix, index_suffix}) {
+      const auto number = parse_name(entry.name, suffix);
+      if (!number) continue;
+      next_name_ = std::max(next_name_, *number + 1);
+      const auto path = join_path(directory_, entry.name);
+      stage_ = suffix == free_suffix ? Stage::open : Stage::remove;
+      return stage_ == Stage::open ? disk_.open(io_, path, OpenMode::read, Disk::Access::direct)
+                                   : disk_.remove(io_, path);
+    }
   }
   stage_ = Stage::idle;
   entries_.clear();
@@ -82,7 +98,13 @@ void SegmentPool::next_entry() {
   done({});
 }
 
-std::string SegmentPool::fresh_name() { return fmt::format("{}{}", next_name_++, suffix); }
+std::string SegmentPool::fresh_name() { return fmt::format("{}{}", next_name_++, moving_suffix); }
+
+std::string SegmentPool::free_path(std::string_view moving_path) {
+  CHECK(moving_path.ends_with(moving_suffix), "a name that the pool has made");
+  moving_path.remove_suffix(moving_suffix.size());
+  return fmt::format("{}{}", moving_path, free_suffix);
+}
 
 std::optional<SegmentPool::Pooled> SegmentPool::take() {
   if (files_.empty()) return std::nullopt;

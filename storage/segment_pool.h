@@ -2,6 +2,14 @@
 // allocated and written, so a new segment costs no allocation and its synced writes no journal
 // entry.
 //
+//   17.free          offered
+//   18.moving        on its way into a log or out of one
+//   19.moving.index  an index that is being written
+//
+// A loss of power may leave a file that moves with a name here and one in a log. So only what has
+// no other name, durably, is called free; what moved is never offered at the next start, and loses
+// its name here: a log's file has another.
+//
 // A pooled file keeps its old bytes; they can never be taken for new ones, because the segment's
 // identity is in every checksum (docs/storage-format.md). Owner: the shard. Thread: the shard's.
 #pragma once
@@ -14,6 +22,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace millrace {
@@ -25,12 +34,15 @@ class SegmentPool {
   SegmentPool(const SegmentPool&) = delete;
   SegmentPool& operator=(const SegmentPool&) = delete;
 
-  // Makes the directory if needed and lists what is there. `done` is called from a later turn.
+  // Makes the directory if needed, lists what is there, and removes the names of what moved. `done`
+  // is called from a later turn.
   void open(std::function<void(Result<void>)> done);
 
   const std::string& directory() const { return directory_; }
-  // A name in directory() that no file has: for a file that is about to be prepared or retired.
+  // A name in directory() that no file has: for one that is about to be prepared or retired.
   std::string fresh_name();
+  // What the file of such a path is called when it is free.
+  static std::string free_path(std::string_view moving_path);
 
   struct Pooled {
     std::string path;
@@ -40,7 +52,7 @@ class SegmentPool {
   std::optional<Pooled> take();
   // Whether a file of this size would be kept.
   bool has_room(std::uint64_t bytes) const;
-  // A file that was renamed to a fresh_name() is now the pool's.
+  // A file that has its free_path() and no other name, durably, is now the pool's.
   void put(Pooled file);
 
  private:
@@ -52,7 +64,7 @@ class SegmentPool {
   std::uint64_t bytes_ = 0;
   std::uint64_t next_name_ = 1;
   std::vector<Pooled> files_;
-  enum class Stage { idle, make, sync, list, open, size, close } stage_ = Stage::idle;
+  enum class Stage { idle, make, sync, list, open, size, close, remove } stage_ = Stage::idle;
   Completion io_;
   std::vector<DirectoryEntry> entries_;
   std::size_t at_entry_ = 0;

@@ -57,12 +57,24 @@ void SegmentRemoval::step(IoResult io) {
       return disk_.sync_directory(io_, pool_.directory());
     case Stage::sync_pool_directory:
       if (!io) return call_last(done_, fail(io.error()));
-      // Not before: the old name of a file that the pool gives away must not come back.
-      for (SegmentPool::Pooled& file : pooled_) pool_.put(std::move(file));
-      return call_last(done_, Result<void>{});
+      return next_free();
+    case Stage::free:
+      // One that keeps its name is removed at the next start.
+      if (io) pool_.put({SegmentPool::free_path(pooled_[freed_].path), pooled_[freed_].bytes});
+      ++freed_;
+      return next_free();
     case Stage::idle: break;
   }
   UNREACHABLE("a removal completed an I/O it never started");
+}
+
+// Not before both directories are synced: the old name of a file that the pool gives away must not
+// come back.
+void SegmentRemoval::next_free() {
+  if (freed_ == pooled_.size()) return call_last(done_, Result<void>{});
+  stage_ = Stage::free;
+  const std::string& path = pooled_[freed_].path;
+  disk_.rename(io_, path, SegmentPool::free_path(path));
 }
 
 }  // namespace millrace

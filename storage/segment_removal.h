@@ -29,13 +29,15 @@ class SegmentRemoval {
  private:
   void step(IoResult io);
   void next_segment();
+  void next_free();
 
   enum class Stage {
     idle,
     remove_index,
     take_segment,
     sync_log_directory,
-    sync_pool_directory
+    sync_pool_directory,
+    free
   } stage_ = Stage::idle;
   Disk& disk_;
   SegmentPool& pool_;
@@ -48,6 +50,7 @@ class SegmentRemoval {
   SegmentPool::Pooled taking_;  // being renamed; without a path: being removed
   std::vector<SegmentPool::Pooled> pooled_;
   std::uint64_t pooled_bytes_ = 0;
+  std::size_t freed_ = 0;  // of pooled_
 };
 
 }  // namespace millrace

@@ -148,7 +148,7 @@ void full_disk(LogMachine& m) {
   m.put(9000, 2);
   m.inject(fault(Call::rename, Errc::storage_full, 1, "pool/"));
   m.put(9000, 3);
-  m.inject(fault(Call::open, Errc::overloaded, 1, ".free"));
+  m.inject(fault(Call::open, Errc::overloaded, 1, "pool/"));
   m.put(9000, 3);
   m.inject(fault(Call::write, Errc::storage_full, 1, ".index"));
   m.put(9000, 4);
@@ -179,6 +179,10 @@ void failing_files(LogMachine& m) {
   m.restart();
   m.inject(fault(Call::file_size, Errc::storage_error, 1, ".segment"));
   m.restart();
+  m.inject(fault(Call::sync_data, Errc::storage_error, 1, ".segment"));
+  m.put(700);
+  m.cut_power(CrashPolicy::kill());
+  m.open();
   m.inject(fault(Call::synced_write, Errc::storage_error, 1, ".segment"));
   m.put(3000, 2);
   m.close();
