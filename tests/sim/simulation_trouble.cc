@@ -62,6 +62,14 @@ void Simulation::trouble_disk(FaultClass fault) {
                            .path = {}});
     case FaultClass::full: {
       counts.row("ST-12");
+      // Of a write that does not fit a part may be there.
+      if (trouble_.chance(1, 2)) {
+        return disk_.inject({.call = Call::synced_write,
+                             .error = Errc::storage_full,
+                             .nth = nth,
+                             .for_ever = for_ever,
+                             .path = {}});
+      }
       const auto space = disk_.space();
       disk_.set_capacity(disk_.used_bytes() + trouble_.below(64 * KiB));
       return;
