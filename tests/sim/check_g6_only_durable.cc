@@ -1,4 +1,5 @@
 #include "broker/meta/topic_paths.h"
+#include "storage/format/checkpoint_layout.h"
 #include "storage/log_files.h"
 #include "tests/sim/checks.h"
 
@@ -7,6 +8,23 @@
 #include <algorithm>
 
 namespace millrace::sim {
+namespace {
+
+// Where the log starts, as its checkpoint says on the medium.
+Offset durable_start(const SimDisk& disk, const std::string& directory) {
+  const auto* file = disk.durable_file(join_path(directory, checkpoint_file_name));
+  Offset start{0};
+  for (std::size_t at = 0; file != nullptr && at < file->size();
+       at += checkpoint_layout::slot_bytes) {
+    const auto slot =
+        ByteView(*file).subspan(at, std::min(file->size() - at, checkpoint_layout::slot_bytes));
+    if (const auto checkpoint = decode_checkpoint(slot))
+      start = std::max(start, checkpoint->start_offset);
+  }
+  return start;
+}
+
+}  // namespace
 
 // Every byte of it, the header of its segment and every name on the way lie on the medium now.
 void check_g6_is_durable(Oracle& oracle, const SimDisk& disk, const Delivery& delivery) {
@@ -17,7 +35,7 @@ void check_g6_is_durable(Oracle& oracle, const SimDisk& disk, const Delivery& de
       partition_path(topic_path(oracle.topics[delivery.topic].id), delivery.partition);
   const auto name = disk.floor_name(directory, segment_file_name(header.base_offset), ".segment");
   // Retention may take a file while its bytes are on their way to a reader.
-  if (name.empty()) return;
+  if (name.empty() || header.end_offset() <= durable_start(disk, directory)) return;
   const auto path = join_path(directory, name);
   const auto* live = disk.live_file(path);
   if (live == nullptr || live->size() < header.position + header.batch_bytes()) return;

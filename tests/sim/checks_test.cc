@@ -2,6 +2,8 @@
 // same history told right must pass.
 #include "tests/sim/checks.h"
 
+#include "storage/format/checkpoint_layout.h"
+#include "storage/log_files.h"
 #include "tests/sim/observer.h"
 #include "tests/sim/sim_client.h"
 
@@ -192,6 +194,15 @@ TEST_CASE("G6 is broken by a batch in a segment whose bytes are not durable") {
   check_g6_is_durable(h.oracle, h.disk, {0, 0, view, "a fetch"});
   REQUIRE(h.verdict() == "kept");
   h.disk.corrupt(path, 4096, 1);
+  Checkpoint trimmed;
+  trimmed.start_offset = trimmed.durable_end = Offset{2};
+  const auto checkpoint =
+      "topics/" + h.oracle.topics[0].id.to_hex() + "/0/" + std::string(checkpoint_file_name);
+  h.disk.write_file(checkpoint, encode_checkpoint(trimmed));
+  check_g6_is_durable(h.oracle, h.disk, {0, 0, view, "a fetch"});
+  REQUIRE(h.verdict() == "kept");
+  trimmed.start_offset = Offset{1};
+  h.disk.write_file(checkpoint, encode_checkpoint(trimmed));
   check_g6_is_durable(h.oracle, h.disk, {0, 0, view, "a fetch"});
   REQUIRE(h.verdict() == "G6");
 }
