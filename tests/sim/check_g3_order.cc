@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 namespace millrace::sim {
 
 // Durable acks of one life of the process come in the order of their offsets.
@@ -24,6 +26,20 @@ void check_g3_continues(Oracle& oracle, const Delivery& delivery, std::uint64_t 
                                 delivery.who, base, next));
 }
 
+namespace {
+
+// The retry of a batch that is fenced is stored, and when the rot is taken away there are two.
+bool is_retry_of_rotten(const PartitionRecord& part, std::uint64_t base,
+                        const BatchHeader& header) {
+  return std::any_of(part.rotten.begin(), part.rotten.end(), [&](const OffsetRange& rotten) {
+    const auto first = part.placed.find(rotten.begin.value);
+    return first != part.placed.end() && first->first != base &&
+           first->second.tag == Oracle::tag_of(header);
+  });
+}
+
+}  // namespace
+
 // Within a session sequences follow each other and epochs never fall; append times never fall.
 void check_g3_sessions(Oracle& oracle, const FullRead& read) {
   const PartitionRecord& part = oracle.topics[read.topic].parts[read.partition];
@@ -44,7 +60,7 @@ void check_g3_sessions(Oracle& oracle, const FullRead& read) {
       oracle.fail("G3", fmt::format("{}: the append time falls at offset {}", where, base));
     }
     last_time = header.append_time;
-    if (header.producer_id == 0) continue;
+    if (header.producer_id == 0 || is_retry_of_rotten(part, base, header)) continue;
     const auto [place, added] =
         sessions.try_emplace(header.producer_id, Session{header.producer_epoch, header.sequence});
     Session& session = place->second;

@@ -2,9 +2,21 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <iterator>
 
 namespace millrace::sim {
+namespace {
+
+// Of a session whose batch is fenced only what came before, or nothing, is known.
+bool has_rotten_batch(Oracle& oracle, const PartitionRecord& part, std::uint64_t session) {
+  return std::any_of(part.rotten.begin(), part.rotten.end(), [&](const OffsetRange& rotten) {
+    const auto placed = part.placed.find(rotten.begin.value);
+    return placed != part.placed.end() && oracle.batch(placed->second.tag)->producer_id == session;
+  });
+}
+
+}  // namespace
 
 // What breaks the rules is refused, and a copy of what is known changes nothing.
 void check_g8_answer(Oracle& oracle, const RequestRecord& request, const ReplyBody& body) {
@@ -14,6 +26,7 @@ void check_g8_answer(Oracle& oracle, const RequestRecord& request, const ReplyBo
   if (request.kind == RequestKind::produce) {
     const PartitionRecord& part = oracle.part(request);
     if (part.was_lied_to || part.lost_checkpoint) return;
+    if (has_rotten_batch(oracle, part, oracle.batch(request.tag)->producer_id)) return;
   }
   if (request.expect == Expect::duplicate && produced != nullptr && produced->duplicate) return;
   oracle.fail("G8", fmt::format("a request of client {} that breaks the rules was carried out "

@@ -250,6 +250,39 @@ TEST_CASE("G8 is broken by a hostile request that works, a start nobody asked fo
   REQUIRE(silence.verdict() == "G8");
 }
 
+TEST_CASE("the excuses of rot hold for the fenced batch and its session alone") {
+  History h;
+  SentBatch& fenced = h.sent(0);
+  SentBatch& next = h.sent(2);
+  h.place(fenced, 0);
+  h.place(next, 2);
+  h.part().rotten.push_back({Offset{0}, Offset{2}});
+  h.part().is_rotten = true;
+  RequestRecord copy;
+  copy.kind = RequestKind::produce;
+  copy.expect = Expect::duplicate;
+  copy.tag = fenced.tag;
+  const auto kept = [&](const auto& check) {
+    History again;
+    again.oracle.topics = h.oracle.topics;
+    check(again.oracle);
+    return !again.oracle.finding();
+  };
+  REQUIRE(kept([&](Oracle& o) { check_g4_once(o, fenced, 4, "a fetch"); }));
+  REQUIRE_FALSE(kept([&](Oracle& o) { check_g4_once(o, next, 4, "a fetch"); }));
+  const auto retried = h.read({{&fenced, 0}, {&next, 2}, {&fenced, 4}});
+  REQUIRE(kept([&](Oracle& o) { check_g3_sessions(o, retried); }));
+  const auto twice = h.read({{&fenced, 0}, {&next, 2}, {&next, 4}});
+  REQUIRE_FALSE(kept([&](Oracle& o) { check_g3_sessions(o, twice); }));
+  check_g8_answer(h.oracle, copy, ProducedReply{});
+  REQUIRE(h.verdict() == "kept");
+  SentBatch& of_another = h.sent(0);
+  of_another.producer_id = session + 1;
+  copy.tag = of_another.tag;
+  check_g8_answer(h.oracle, copy, ProducedReply{});
+  REQUIRE(h.verdict() == "G8");
+}
+
 TEST_CASE("G9 is broken by a restart that reads the data and not the tails") {
   History h;
   h.oracle.topics[0].log.segment_bytes = 64 * KiB;

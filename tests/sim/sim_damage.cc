@@ -6,7 +6,21 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 namespace millrace::sim {
+namespace {
+
+// Of the names that a log gives: foreign files may end in the same way.
+std::string newest_segment(const SimDisk& disk, const std::string& directory) {
+  std::string newest;
+  for (auto& name : disk.names(directory)) {
+    if (parse_segment_file_name(name)) newest = std::max(newest, std::move(name));
+  }
+  return newest;
+}
+
+}  // namespace
 
 bool SimDamage::draw_place(Place& out) {
   std::vector<Place> places;
@@ -47,19 +61,26 @@ void SimDamage::rot() {
 void SimDamage::rot_batch(const Place& place) {
   PartitionRecord& part = oracle_.topics[place.topic].parts[place.partition];
   if (part.placed.empty()) return;
-  auto at = part.placed.lower_bound(random_.below(part.end_told + 1));
+  // Half of the time among the newest: recovery looks at those, readers at all.
+  const std::uint64_t from = random_.chance(1, 2) ? part.end_told - part.end_told / 8 : 0;
+  auto at = part.placed.lower_bound(from + random_.below(part.end_told - from + 1));
   if (at == part.placed.end() || at->first < part.start_told) return;
   const auto name =
       disk_.floor_name(place.directory, segment_file_name(Offset{at->first}), ".segment");
   if (name.empty()) return;
   const auto path = join_path(place.directory, name);
   const auto& file = *disk_.live_file(path);
+  const auto segment = decode_segment_header(
+      ByteView(file).first(std::min<std::size_t>(file.size(), segment_layout::header_bytes)));
+  if (!segment) return;
   std::optional<BatchHeader> target;
-  bool is_proven = disk_.floor_name(place.directory, "9", ".segment") != name;
+  bool is_proven = newest_segment(disk_, place.directory) != name;
   for (std::uint64_t position = segment_layout::header_bytes;
        position + batch_layout::header_bytes <= file.size(); position += 8) {
     const auto header = parse_batch_header(ByteView(file).subspan(position));
-    if (!header || header->position != position) continue;
+    // A file that was used before holds batches of its former life.
+    if (!header || header->position != position || header->segment_id != segment->segment_id)
+      continue;
     if (header->base_offset.value == at->first) target = *header;
     if (target &&
         header->durable_position > align_up(target->position + target->padded_bytes(), 4096) &&
@@ -68,9 +89,8 @@ void SimDamage::rot_batch(const Place& place) {
   }
   if (!target || !is_proven) return;
   const OffsetRange range = target->range();
-  for (const auto& rotten : part.rotten) {
-    if (rotten == range) return;  // a second flip might undo the first
-  }
+  // A second flip might undo the first, or hit the batch that proves its damage.
+  if (!part.rotten.empty()) return;
   part.rotten.push_back(range);
   part.is_rotten = true;
   const bool in_header = random_.chance(1, 3);
@@ -140,7 +160,7 @@ void SimDamage::add_foreign_file() {
 void SimDamage::make_unreadable() {
   Place place;
   if (!draw_place(place)) return;
-  const auto name = disk_.floor_name(place.directory, "9", ".segment");
+  const auto name = newest_segment(disk_, place.directory);
   if (name.empty()) return;
   const auto path = join_path(place.directory, name);
   const std::uint64_t size = disk_.live_file(path)->size();
