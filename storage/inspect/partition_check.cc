@@ -196,8 +196,10 @@ void PartitionCheck::read_index(Entry& entry) {
 
 void PartitionCheck::check_start() {
   if (!checkpoint_ || checkpoint_->segment_id == 0) return;
+  // See storage/segment_chain.cc.
+  const bool vouches = checkpoint_->start_offset < checkpoint_->durable_end;
   if (segments_.empty()) {
-    if (checkpoint_->start_offset < checkpoint_->durable_end)
+    if (vouches)
       inspection_.fault(directory_, std::nullopt,
                         {checkpoint_->start_offset, checkpoint_->durable_end},
                         "all segments are missing");
@@ -206,7 +208,7 @@ void PartitionCheck::check_start() {
   if (checkpoint_->start_offset < segments_.front().base)
     inspection_.fault(directory_, std::nullopt, {checkpoint_->start_offset, segments_.front().base},
                       "the oldest segments are missing");
-  if (checkpoint_->segment_base > segments_.back().base)
+  if (vouches && checkpoint_->segment_base > segments_.back().base)
     inspection_.fault(
         directory_, std::nullopt,
         {checkpoint_->segment_base, std::max(checkpoint_->segment_base, checkpoint_->durable_end)},
@@ -302,7 +304,7 @@ void PartitionCheck::note_index_end(const IndexFile& index, const std::string& f
 // Events below the durable end that the checkpoint knows of were acked: they must be there.
 void PartitionCheck::check_end(const Entry& last) {
   if (!checkpoint_ || checkpoint_->segment_id == 0 || !last.walked) return;
-  const Offset end = last.walked->end_offset;
+  const Offset end = std::max(last.walked->end_offset, checkpoint_->start_offset);
   if (end < checkpoint_->durable_end)
     inspection_.fault(last.file, last.walked->end_position.value, {end, checkpoint_->durable_end},
                       fmt::format("durable events are missing at the end: {}",

@@ -1,7 +1,8 @@
 // `millrace log verify` told other damage than the broker: it took a file that is not the log's for
 // a segment of it, gave up a whole commit whose first batch was damaged although a checkpoint
-// vouches for it, did not miss a newest segment that only the checkpoint knew, and called the
-// partial index of a segment that lived through a restart wrong.
+// vouches for it, did not miss a newest segment that only the checkpoint knew, called the partial
+// index of a segment that lived through a restart wrong, and missed events that had been trimmed
+// behind a segment whose removal was not carried out.
 #include "storage/inspect/partition_check.h"
 #include "storage/log_files.h"
 #include "tests/storage/log_fixture.h"
@@ -100,4 +101,26 @@ TEST_CASE("ST-09 a newest segment that only the checkpoint knows is missed offli
   CHECK(verify(f).faults == 1);
   f.open();
   CHECK_FALSE(f.storage.log().refusal().empty());
+}
+
+TEST_CASE("G7 ST-25 of a log that was trimmed to its end a leftover is no damage offline either") {
+  auto log = small_log_options();
+  log.segment_age = seconds(30);
+  LogFixture f(1, {.log = log, .pool_bytes = 0});
+  f.put_segments(3);
+  f.storage.advance(seconds(60));
+  f.storage.log().apply_retention();  // seals the newest
+  f.storage.settle();
+  const auto oldest = f.storage.segment_path(0);
+  const auto bytes = f.storage.disk().read_file(oldest);
+  REQUIRE(LogFixture::reason(f.storage.trim(f.storage.log().durable_end())) == "");
+  f.storage.settle();
+  f.storage.crash(CrashPolicy::all());
+  REQUIRE(f.storage.files_ending(".segment").empty());
+  f.storage.disk().write_file(oldest, bytes);
+  const Verdict verdict = verify(f);
+  CHECK(verdict.faults == 0);
+  CHECK(verdict.lost.empty());
+  f.open();
+  CHECK(f.storage.log().corrupt_ranges().empty());
 }
