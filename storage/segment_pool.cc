@@ -17,10 +17,10 @@ constexpr std::string_view index_suffix = ".moving.index";
 // The number of a name that is one of ours with this suffix.
 std::optional<std::uint64_t> parse_name(std::string_view name, std::string_view suffix) {
   if (!name.ends_with(suffix)) return std::nullopt;
+  name.remove_suffix(suffix.size());
   std::uint64_t number = 0;
-  const char* end = name.data() + name.size() - suffix.size();
-  const auto parsed = std::from_chars(name.data(), end, number);
-  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
   return number;
 }
 }  // namespace
