@@ -5,12 +5,21 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <iterator>
 
 namespace millrace {
 
 namespace layout = batch_layout;
+
+namespace {
+
+// A topic may keep this part of what is free.
+constexpr std::uint64_t share_of_free = 4;
+constexpr std::size_t tidy_topics_min = 1024;
+
+}  // namespace
 
 Result<std::unique_ptr<LiveFeed>> LiveFeed::open(void* context, const LiveFeedOptions& options,
                                                  ShardMetrics& metrics) {
@@ -26,12 +35,31 @@ Result<std::unique_ptr<LiveFeed>> LiveFeed::open(void* context, const LiveFeedOp
 }
 
 LiveFeed::LiveFeed(ZmqSocket socket, const LiveFeedOptions& options, ShardMetrics& metrics)
-    : socket_(std::move(socket)), options_(options), metrics_(metrics) {}
+    : socket_(std::move(socket)), options_(options), metrics_(metrics), tidy_at_(tidy_topics_min) {}
+
+PinnedBytes& LiveFeed::count_of(std::string_view topic) {
+  if (const auto found = by_topic_.find(topic); found != by_topic_.end()) return found->second;
+  if (by_topic_.size() >= tidy_at_) {
+    std::erase_if(by_topic_, [](const auto& entry) {
+      return entry.second->load(std::memory_order_relaxed) == 0;
+    });
+    tidy_at_ = std::max(tidy_topics_min, 2 * by_topic_.size());
+  }
+  return by_topic_.emplace(topic, make_pinned_bytes()).first->second;
+}
+
+const PinnedBytes* LiveFeed::room_of(std::string_view topic) {
+  const std::uint64_t all = queued_bytes();
+  if (all >= options_.queue_bytes) return nullptr;
+  const PinnedBytes& own = count_of(topic);
+  const std::uint64_t share = (options_.queue_bytes - all) / share_of_free;
+  return own->load(std::memory_order_relaxed) < share ? &own : nullptr;
+}
 
 void LiveFeed::publish(std::string_view topic, PartitionIndex partition, const Buffer& batch) {
   CHECK(batch.size() > layout::header_bytes, "a published batch is whole");
-  if (pinned_->load(std::memory_order_relaxed) > options_.queue_bytes)
-    return metrics_.live_dropped.add();
+  const PinnedBytes* queued = room_of(topic);
+  if (queued == nullptr) return metrics_.live_dropped.add();
 
   const std::byte* header = batch.bytes().data();
   const auto base_offset = load_le<std::uint64_t>(header + layout::base_offset_at);
@@ -46,7 +74,7 @@ void LiveFeed::publish(std::string_view topic, PartitionIndex partition, const B
   fmt::format_to(std::back_inserter(topic_frame_), "{}/{}/", topic, partition);
   zmq::message_t topic_message(topic_frame_.data(), topic_frame_.size());
   zmq::message_t head_message = to_message(ByteView(head));
-  zmq::message_t batch_message = to_message(batch, pinned_);
+  zmq::message_t batch_message = to_message(batch, *queued, pinned_);
   // A PUB never waits and never refuses; it drops, per subscriber.
   if (socket_.send(topic_message, ZMQ_SNDMORE) != ZmqSocket::Io::done)
     return metrics_.live_dropped.add();

@@ -13,8 +13,11 @@
 // a head's base offset is not the end offset of the head before. What is missing can be fetched.
 //
 // Bounds: a slow subscriber may be `queue_messages` behind before libzmq drops for it; libzmq does
-// not say so. All waiting messages together keep at most `queue_bytes` of slabs; above that a batch
-// is not published at all and counts in live_dropped. Owner: shard_thread. Thread: the shard's.
+// not say so, nor which subscriber keeps which message. So what waits is counted per topic and in
+// all: a topic may keep a quarter of what is still free of `queue_bytes`. Above that its batches
+// are not published and count in live_dropped; other topics go on. A subscriber that takes nothing
+// for `stall_max` is disconnected by the system, which frees what it kept. Owner: shard_thread.
+// Thread: the shard's.
 #pragma once
 
 #include "broker/client_port.h"
@@ -24,8 +27,10 @@
 #include "broker/wire/zmq_socket.h"
 #include "storage/base/units.h"
 
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace millrace {
 
@@ -46,6 +51,9 @@ class LiveFeed : public LivePort, public PumpTarget {
   Result<std::string> bind(const std::string& endpoint) { return socket_.bind(endpoint); }
   ZmqSocket& socket() { return socket_; }
 
+  // Of batches that some subscriber has not taken.
+  std::uint64_t queued_bytes() const { return pinned_->load(std::memory_order_relaxed); }
+
   // LivePort
   void publish(std::string_view topic, PartitionIndex partition, const Buffer& batch) override;
 
@@ -55,10 +63,16 @@ class LiveFeed : public LivePort, public PumpTarget {
 
  private:
   LiveFeed(ZmqSocket socket, const LiveFeedOptions& options, ShardMetrics& metrics);
+  // Null: this topic keeps as much as it may.
+  const PinnedBytes* room_of(std::string_view topic);
+  PinnedBytes& count_of(std::string_view topic);
+
   ZmqSocket socket_;
   LiveFeedOptions options_;
   ShardMetrics& metrics_;
-  PinnedBytes pinned_ = make_pinned_bytes();
+  PinnedBytes pinned_ = make_pinned_bytes();  // of all topics
+  std::map<std::string, PinnedBytes, std::less<>> by_topic_;
+  std::size_t tidy_at_;  // as many topics are looked through for those that keep nothing
   std::string topic_frame_;
 };
 

@@ -102,6 +102,37 @@ TEST_CASE(
   CHECK_FALSE(subscriber.receive().empty());
 }
 
+TEST_CASE("PR-15 G8 a subscriber that reads nothing of one topic does not mute another") {
+  LiveFeedOptions options;
+  options.queue_messages = 1'000'000;
+  options.queue_bytes = 1 * MiB;
+  Fixture f(options);
+  test::RawSubscriber deaf("inproc://live", "big", f.context.raw());
+  test::RawSubscriber healthy("inproc://live", "orders/", f.context.raw());
+  const Buffer batch = placed(f.pool, test::make_batch_of_bytes(64 * KiB), 0);
+  REQUIRE_FALSE(f.publish_until_heard(healthy, batch).empty());
+  while (!healthy.receive(std::chrono::milliseconds(10)).empty()) {
+  }
+  // What is heard of it tells that its subscription has come.
+  REQUIRE(test::eventually([&] {
+    static_cast<void>(f.feed->socket().events());
+    f.feed->publish("big0", 0, batch);
+    return f.feed->queued_bytes() > 0;
+  }));
+  // Several topics, each as full as it may be.
+  for (int topic = 0; topic < 4; ++topic) {
+    for (int i = 0; i < 100; ++i) f.feed->publish("big" + std::to_string(topic), 0, batch);
+  }
+  CHECK(f.metrics.live_dropped.get() > 300);
+  CHECK(f.feed->queued_bytes() <= 1 * MiB);
+  const std::uint64_t dropped = f.metrics.live_dropped.get();
+  for (int i = 0; i < 20; ++i) {
+    f.feed->publish("orders", 3, batch);
+    CHECK_FALSE(healthy.receive().empty());
+  }
+  CHECK(f.metrics.live_dropped.get() == dropped);
+}
+
 TEST_CASE("without subscribers nothing waits") {
   Fixture f;
   const Buffer batch = placed(f.pool, test::make_batch_of_bytes(128 * KiB), 0);
