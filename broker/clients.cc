@@ -7,8 +7,12 @@ namespace {
 
 // What a reply costs here besides its data.
 constexpr std::size_t reply_overhead_bytes = 256;
-// What a client that holds nothing may always be given, a whole batch at the least.
+// What a client that holds nothing may be given when all others hold reply_bytes_max, a whole batch
+// at the least; and the part of reply_bytes_max that all of these together may take on top of it.
 constexpr std::size_t first_reply_bytes = 256 * 1024;
+constexpr std::uint64_t first_replies_share = 4;
+// A reply without data above this size is a copy that counts, and may be refused.
+constexpr std::size_t large_reply_bytes = 64 * 1024;
 constexpr std::size_t retries_per_turn = 256;
 constexpr std::size_t waiters_per_turn = 512;
 // The port has no word for "this client drains again", so busy clients are looked at this often at
@@ -80,6 +84,11 @@ void Clients::refuse(ClientHandle client, std::uint64_t request_id, Error error)
 
 void Clients::send(ClientHandle client, std::uint64_t request_id, ReplyBody body) {
   Reply reply{request_id, std::move(body)};
+  if (!carries_data(reply) && cost_of(reply) > large_reply_bytes &&
+      !has_room_for(client, cost_of(reply)))
+    reply.body = Error{Errc::overloaded,
+                       "replies that were not read leave no room for this one; read them, then ask "
+                       "again"};
   const auto found = clients_.find(client);
   if (found != clients_.end()) {
     if (found->second.gone) return drop(reply);
@@ -127,8 +136,18 @@ std::size_t Clients::room(ClientHandle client) const {
   const std::uint64_t held_by_all = total_bytes();
   if (held_by_all < limits_.reply_bytes_max)
     return std::min(left_of_client, limits_.reply_bytes_max - held_by_all);
-  // Those who do not read must not stop those who do: who holds nothing always gets a little.
-  return held == 0 ? std::min<std::uint64_t>(left_of_client, first_reply_bytes) : 0;
+  // Those who do not read must not stop those who do: who holds nothing gets a little.
+  const std::uint64_t all_max =
+      limits_.reply_bytes_max + limits_.reply_bytes_max / first_replies_share;
+  if (held > 0 || held_by_all >= all_max) return 0;
+  return std::min({left_of_client, std::uint64_t{first_reply_bytes}, all_max - held_by_all});
+}
+
+// Of a reply that room() was not asked for: a list of many topics.
+bool Clients::has_room_for(ClientHandle client, std::size_t bytes) const {
+  const std::uint64_t held = held_bytes(client) + environment_.clients.pinned_bytes(client);
+  const bool fits_client = held == 0 || held + bytes <= limits_.client_bytes_max;
+  return fits_client && total_bytes() + bytes <= limits_.reply_bytes_max;
 }
 
 std::uint64_t Clients::held_bytes(ClientHandle client) const {

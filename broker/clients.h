@@ -6,8 +6,9 @@
 // they were lost on the way. Nothing is read for a busy client: fetches and subscriptions wait in
 // its line for room. What is being read from disk for it is reserved first, and what the port has
 // taken counts until the network has it. All clients together stay below reply_bytes_max the same
-// way, but for a first small reply to a client that holds nothing: those who do not read must not
-// stop those who do.
+// way. Above it a client that holds nothing still gets a first small reply, as long as all of these
+// stay below a quarter more: those who do not read must not stop those who do. A large reply
+// without data (a list of very many topics) that has no room is refused as overloaded.
 //
 // A client that is gone keeps its (silent) entry until the turn, which tells the other parts; so no
 // call here ever destroys a fetch or a subscription of its caller.
@@ -93,6 +94,7 @@ class Clients {
   using Entries = std::map<ClientHandle, Client>;
 
   Client& entry(ClientHandle client);
+  bool has_room_for(ClientHandle client, std::size_t bytes) const;
   void forget_if_idle(ClientHandle client);
   void keep(ClientHandle client, Reply&& reply);
   void drop(const Reply& reply);

@@ -11,7 +11,7 @@ namespace millrace {
 
 namespace {
 constexpr std::uint64_t block = Disk::direct_alignment;
-constexpr std::size_t window_bytes_min = 128 * KiB;
+constexpr std::size_t window_bytes_min = read_memory_min;
 constexpr std::size_t window_bytes_max = 2 * MiB;
 }  // namespace
 

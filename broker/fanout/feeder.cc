@@ -105,8 +105,8 @@ void Feeder::feed(Subscription& subscription) {
 }
 
 void Feeder::read(Subscription& subscription, std::size_t bytes_max) {
-  subscription.reserved = bytes_max;
-  core_.clients.reserve(subscription.key.client, bytes_max);
+  subscription.reserved = std::max(bytes_max, read_memory_min);
+  core_.clients.reserve(subscription.key.client, subscription.reserved);
   subscription.read = subscription.partition.log().read(
       subscription.cursor, bytes_max,
       [this, at = &subscription](Result<ReadResult> result) { on_read(*at, std::move(result)); });

@@ -98,8 +98,8 @@ void Fetches::park(Fetch& fetch, std::size_t missing) {
 }
 
 void Fetches::read(Fetch& fetch, std::size_t bytes_max) {
-  fetch.reserved = bytes_max;
-  core_.clients.reserve(fetch.key.client, bytes_max);
+  fetch.reserved = std::max(bytes_max, read_memory_min);
+  core_.clients.reserve(fetch.key.client, fetch.reserved);
   fetch.read = fetch.partition.log().read(
       fetch.offset, bytes_max,
       [this, at = &fetch](Result<ReadResult> result) { on_read(*at, std::move(result)); });

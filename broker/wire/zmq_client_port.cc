@@ -144,7 +144,7 @@ SendResult ZmqClientPort::send_to(std::string_view routing_id, Reply& reply,
   // drops the rest by itself if the peer disappears meanwhile.
   std::vector<Buffer>* data = reply_data(reply);
   const bool has_data = data != nullptr && !data->empty();
-  zmq::message_t head = to_message(encoder_.encode_head(reply));
+  zmq::message_t head = to_message(encoder_.encode_head(reply), pinned, pinned_);
   CHECK(socket_.send(head, has_data ? ZMQ_SNDMORE : 0) == ZmqSocket::Io::done,
         "the rest of a reply finds room");
   if (!has_data) return SendResult::sent;

@@ -24,9 +24,11 @@ zmq::message_t to_message(Buffer buffer);
 // whoever counts.
 using PinnedBytes = std::shared_ptr<std::atomic<std::uint64_t>>;
 PinnedBytes make_pinned_bytes();
-// The same; what is not copied counts in `pinned` (and in `also`, if there is one) until the last
-// peer has taken the message.
+// The same; what is not small counts in `pinned` (and in `also`, if there is one) until the last
+// peer has taken the message. A slice counts for a sixteenth of its slab at the least, which it
+// keeps alive as a whole.
 zmq::message_t to_message(Buffer buffer, const PinnedBytes& pinned, const PinnedBytes& also = {});
+zmq::message_t to_message(ByteView bytes, const PinnedBytes& pinned, const PinnedBytes& also = {});
 
 inline ByteView bytes_of(const zmq::message_t& message) {
   return {static_cast<const std::byte*>(message.data()), message.size()};

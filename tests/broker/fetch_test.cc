@@ -1,6 +1,8 @@
 #include "broker/fetch/where_lookups.h"
 #include "tests/broker/shard_fixture.h"
 
+#include <fmt/core.h>
+
 using namespace millrace;
 using namespace millrace::test;
 
@@ -183,6 +185,43 @@ TEST_CASE("G8 PR-14: replies that others do not take do not stop who reads") {
   shard.clients.pinned[ShardFixture::bob] = shard.options.limits.reply_bytes_max;
   const auto reply = shard.expect<FetchedReply>(shard.call(request(0, 0)));
   CHECK(reply.next_offset == Offset{1});
+}
+
+TEST_CASE("G8 PR-14: first replies to many that do not read have a bound of their own") {
+  WithTopic shard;
+  shard.must_produce("orders", "x");
+  const std::uint64_t all = shard.options.limits.reply_bytes_max;
+  shard.clients.pinned[ShardFixture::bob] = all + all / 4;
+  const auto id = shard.send(request(0, 0));
+  shard.settle();
+  CHECK_FALSE(shard.has_reply(id));
+  --shard.clients.pinned[ShardFixture::bob];
+  CHECK(shard.expect<FetchedReply>(shard.wait(id)).next_offset == Offset{1});
+}
+
+TEST_CASE("PR-14: a read from disk counts for the memory that it takes, not for what was asked") {
+  BrokerOptions options = small_broker_options();
+  options.limits.client_bytes_max = 1 * MiB;
+  WithTopic shard(options);
+  for (int i = 0; i < 60; ++i) shard.must_produce("orders", std::string(3000, 'x'));
+  shard.restart();
+  shard.disk.hold(sim::Call::read);
+  std::vector<std::uint64_t> ids;
+  for (int i = 0; i < 100; ++i) ids.push_back(shard.send(request(0, 0, 1, 1)));
+  shard.settle_held();
+  CHECK(shard.disk.in_flight() <= 1 * MiB / read_memory_min);
+  shard.disk.release(sim::Call::read);
+  for (const auto id : ids) shard.expect<FetchedReply>(shard.wait(id));
+}
+
+TEST_CASE("PR-14: a large list that its client has no room for is refused, and says why") {
+  WithTopic shard;
+  for (int i = 0; i < 700; ++i) shard.create(fmt::format("{:0>100}", i));
+  shard.clients.pinned[ShardFixture::alice] = shard.options.limits.client_bytes_max - 1000;
+  const auto error = shard.expect<Error>(shard.call(ListTopicsRequest{}));
+  CHECK(error.code == Errc::overloaded);
+  shard.clients.pinned.clear();
+  CHECK(shard.expect<TopicListReply>(shard.call(ListTopicsRequest{})).topics.size() == 701);
 }
 
 TEST_CASE("PR-14: what the port has taken for a client counts until the network has it") {

@@ -11,6 +11,7 @@
 
 #include <cstring>
 #include <optional>
+#include <vector>
 #include <thread>
 
 namespace millrace {
@@ -58,6 +59,25 @@ TEST_CASE("pinned bytes are counted until the message is freed, even when their 
     message.reset();
   }
   CHECK(pool.used_bytes() == 0);
+}
+
+TEST_CASE("a slice counts for a part of the slab that it keeps, a copy for itself") {
+  SlabPool pool(0);
+  const PinnedBytes pinned = make_pinned_bytes();
+  const PinnedBytes all = make_pinned_bytes();
+  {
+    const zmq::message_t slice = to_message(filled(pool, 1 * MiB).slice(0, 16 * KiB), pinned, all);
+    CHECK(*pinned == 64 * KiB);
+    CHECK(*all == 64 * KiB);
+  }
+  const std::vector<std::byte> head(20 * KiB, std::byte{7});
+  {
+    const zmq::message_t copy = to_message(ByteView(head), pinned, all);
+    CHECK(*pinned == 20 * KiB);
+    CHECK(std::ranges::equal(bytes_of(copy), head));
+  }
+  CHECK(*pinned == 0);
+  CHECK(*all == 0);
 }
 
 TEST_CASE("a message that another thread drops gives its slab back") {
