@@ -186,6 +186,13 @@ void failing_files(LogMachine& m) {
   m.inject(fault(Call::synced_write, Errc::storage_error, 1, ".segment"));
   m.put(3000, 2);
   m.close();
+  m.open();
+  m.put(700);
+  m.cut_power(CrashPolicy::none());
+  m.inject(fault(Call::sync_data, Errc::storage_error, 1, ".segment"));
+  m.open();
+  m.restart();
+  m.close();
 }
 
 // -- a shard
