@@ -161,6 +161,13 @@ std::int64_t BatchBodyView::time(std::uint32_t i) const {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(base_time_) + delta);
 }
 
+std::int64_t BatchBodyView::max_time() const {
+  if (time_deltas_ == nullptr) return base_time_;
+  std::int64_t max = time(0);
+  for (std::uint32_t i = 1; i < event_count_; ++i) max = std::max(max, time(i));
+  return max;
+}
+
 void BatchBodyBuilder::add(ByteView key, ByteView payload, ByteView raw_headers,
                            std::int64_t time_ns) {
   payloads_.resize(align_up(payloads_.size(), 8));

@@ -37,6 +37,8 @@ class BatchBodyView {
   ByteView raw_headers(std::uint32_t i) const;
   // Nanoseconds since 1970.
   std::int64_t time(std::uint32_t i) const;
+  // Of all events.
+  std::int64_t max_time() const;
 
  private:
   std::uint32_t end_at(const std::byte* ends, std::uint32_t i) const;

@@ -168,8 +168,9 @@ Result<std::unique_ptr<HttpServer>> start_http(const LoadedConfig& loaded, Statu
 int finish(ShardThread& shard, StopSignals& signals, Duration deadline) {
   constexpr std::chrono::milliseconds step{20};
   const auto last = std::chrono::steady_clock::now() + std::chrono::nanoseconds(deadline.ns);
-  while (!shard.wait_stopped(step)) {
+  for (;;) {
     const bool again = signals.wait(std::chrono::milliseconds{0});
+    if (!again && shard.wait_stopped(step)) break;
     if (!again && std::chrono::steady_clock::now() < last) continue;
     end_within(report_patience, exit_failed);
     fmt::print(stderr, "millraced: {}\n",

@@ -179,8 +179,12 @@ Result<BatchView> incoming_batch(ByteView frame) {
     return fail(Errc::bad_batch,
                 "a producer leaves base_offset and segment_id 0; the broker gives offsets");
   if (header.codec != Codec::none) return batch;
-  if (auto columns = BatchBodyView::parse(batch->body(), header.event_count); !columns)
-    return fail(columns.error());
+  const auto columns = BatchBodyView::parse(batch->body(), header.event_count);
+  if (!columns) return fail(columns.error());
+  if (header.max_event_time.ns != columns->max_time())
+    return fail(Errc::bad_batch,
+                fmt::format("the header says {} ns for the largest event time, the events say {}",
+                            header.max_event_time.ns, columns->max_time()));
   return batch;
 }
 

@@ -247,6 +247,17 @@ TEST_CASE("PR-13 a batch that lies is refused") {
   SECTION("one event less") {
     CHECK(code_of(decode({head, sealed(good, {Codec::none, raw_bytes, 1})})) == Errc::bad_batch);
   }
+  SECTION("another largest time than its events have") {
+    BatchDraft draft;
+    draft.raw_bytes = raw_bytes;
+    draft.event_count = 2;
+    draft.max_event_time.ns = parse_batch_header(good)->max_event_time.ns + 1;
+    Bytes lying = good;
+    seal_batch(lying, draft);
+    const auto decoded = decode({head, lying});
+    CHECK(code_of(decoded) == Errc::bad_batch);
+    CHECK(decoded.error().error.text.find("largest event time") != std::string::npos);
+  }
   SECTION("no events") {
     CHECK(code_of(decode({head, sealed(good, {Codec::none, raw_bytes, 0})})) == Errc::bad_batch);
   }

@@ -11,8 +11,8 @@
 
 #include <cstring>
 #include <optional>
-#include <vector>
 #include <thread>
+#include <vector>
 
 namespace millrace {
 namespace {

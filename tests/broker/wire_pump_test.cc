@@ -15,8 +15,8 @@ namespace millrace {
 namespace {
 
 constexpr int messages = 60'000;
-// A message that was missed lets the loop sleep to the end of this.
-constexpr Duration sleep_max = seconds(60);
+// A message that was missed lets the loop sleep to the end of this, longer than a test may run.
+constexpr Duration sleep_max = seconds(24 * 3600);
 
 // Answers every message to where it came from, as a broker does: sends eat edges.
 class Echo : public PumpTarget {
@@ -54,7 +54,7 @@ void send_bursts(void* context, const std::string& endpoint) {
   zmq_close(socket);
 }
 
-// Runs the loop without the safety deadline: a missed message would make it sleep for ever.
+// Runs the loop without the safety deadline: a missed message makes it sleep for ever.
 void run_echo(Reactor& reactor, const std::string& endpoint) {
   const test::ZmqContext context;
   SystemClock clock;
@@ -63,7 +63,6 @@ void run_echo(Reactor& reactor, const std::string& endpoint) {
   const auto bound = socket->bind(endpoint);
   REQUIRE(bound);
   Echo echo(*socket);
-  Duration longest_sleep;
   {
     ZmqPump pump(reactor, *socket, echo);
     REQUIRE(pump.start());
@@ -73,12 +72,10 @@ void run_echo(Reactor& reactor, const std::string& endpoint) {
       const bool stay = pump.must_not_sleep();
       const Instant before = clock.now();
       reactor.wait_until(stay ? before : before + sleep_max);
-      longest_sleep = std::max(longest_sleep, clock.now() - before);
     }
     peer.join();
   }
   CHECK(echo.count == messages);
-  CHECK(longest_sleep < sleep_max);
 }
 
 TEST_CASE("no message is left behind while poll sleeps") {
