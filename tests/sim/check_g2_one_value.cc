@@ -54,4 +54,24 @@ void check_g2_place(Oracle& oracle, const SentBatch& batch, std::uint64_t base,
   if (before.first + before.second.count > base) other(before);
 }
 
+// A place that is said as a number, or as an end of the partition, is what it says, clamped to what
+// is there. Those that are said as a time are the observer's.
+void check_g2_where(Oracle& oracle, const RequestRecord& request, const OffsetListReply& reply) {
+  const std::uint64_t start = reply.start_offset.value, end = reply.end_offset.value;
+  const auto value = static_cast<std::uint64_t>(request.where.value);
+  std::uint64_t right = start;
+  switch (request.where.kind) {
+    case Where::Kind::start: break;
+    case Where::Kind::end: right = end; break;
+    case Where::Kind::before_end: right = end - std::min(value, end - start); break;
+    case Where::Kind::offset: right = std::clamp(value, start, end); break;
+    case Where::Kind::time: return;
+  }
+  if (reply.offset.value == right) return;
+  oracle.fail("G2", fmt::format("{}: the place of kind {} and number {} in [{}, {}) is told as {}",
+                                place_text(oracle, request.topic, request.partition),
+                                static_cast<int>(request.where.kind), value, start, end,
+                                reply.offset.value));
+}
+
 }  // namespace millrace::sim

@@ -67,6 +67,26 @@ void check_g8_start(Oracle& oracle, TopicIndex topic, PartitionIndex partition,
                                 place_text(oracle, topic, partition), start, part.trim_asked));
 }
 
+// A push needs credit that is left; the last one may use more than that (PR-14).
+void check_g8_credit(Oracle& oracle, RequestRecord& subscription, std::uint64_t bytes) {
+  if (subscription.credit <= 0) {
+    oracle.fail("G8", fmt::format("{}: client {} was pushed {} bytes, {} more than it gave credit "
+                                  "for, and a push more than the last one",
+                                  place_text(oracle, subscription.topic, subscription.partition),
+                                  subscription.client.value, bytes, -subscription.credit));
+  }
+  subscription.credit -= static_cast<std::int64_t>(bytes);
+}
+
+// A log gives up for good because of an error of the disk, never because it is full (ST-12).
+void check_g8_refusal(Oracle& oracle, const RequestRecord& request, const Error& error) {
+  if (error.code != Errc::storage_error || oracle.expects_errors) return;
+  oracle.fail(
+      "G8",
+      fmt::format("{}: batch {} is refused for an error of the disk, which had none: {}",
+                  place_text(oracle, request.topic, request.partition), request.tag, error.text));
+}
+
 void check_g8_all_answered(Oracle& oracle, Duration patience) {
   for (const auto& [id, request] : oracle.requests) {
     const bool waits = request.kind != RequestKind::subscribe &&

@@ -41,6 +41,7 @@ void check_g1_topics(Oracle& oracle, const TopicListReply& reply);
 void check_g2_value(Oracle& oracle, const Delivery& delivery);
 void check_g2_place(Oracle& oracle, const SentBatch& batch, std::uint64_t base,
                     std::string_view who);
+void check_g2_where(Oracle& oracle, const RequestRecord& request, const OffsetListReply& reply);
 
 // -- G3: gap-free, in ack order, in send order.
 void check_g3_ack_order(Oracle& oracle, const SentBatch& batch, std::uint64_t base);
@@ -68,6 +69,8 @@ void check_g7_healed(Oracle& oracle, const FullRead& read);
 void check_g8_answer(Oracle& oracle, const RequestRecord& request, const ReplyBody& body);
 void check_g8_start(Oracle& oracle, TopicIndex topic, PartitionIndex partition,
                     std::uint64_t start);
+void check_g8_credit(Oracle& oracle, RequestRecord& subscription, std::uint64_t bytes);
+void check_g8_refusal(Oracle& oracle, const RequestRecord& request, const Error& error);
 void check_g8_all_answered(Oracle& oracle, Duration patience);
 
 // -- G9: a restart reads the tails, not the data.

@@ -130,6 +130,26 @@ TEST_CASE("G2 is broken by other bytes, by a stranger's batch and by a place tha
   REQUIRE(place.verdict() == "G2");
 }
 
+TEST_CASE("G2 is broken by an answer that is not the place that was asked for") {
+  const auto verdict = [](Where where, std::uint64_t answer) {
+    History h;
+    RequestRecord request;
+    request.kind = RequestKind::list_offsets;
+    request.where = where;
+    check_g2_where(h.oracle, request, {Offset{answer}, Offset{4}, Offset{9}});
+    return h.verdict();
+  };
+  REQUIRE(verdict({Where::Kind::start, 0}, 4) == "kept");
+  REQUIRE(verdict({Where::Kind::end, 0}, 9) == "kept");
+  REQUIRE(verdict({Where::Kind::end, 0}, 8) == "G2");
+  REQUIRE(verdict({Where::Kind::before_end, 2}, 7) == "kept");
+  REQUIRE(verdict({Where::Kind::before_end, 20}, 4) == "kept");
+  REQUIRE(verdict({Where::Kind::before_end, 2}, 6) == "G2");
+  REQUIRE(verdict({Where::Kind::offset, 5}, 5) == "kept");
+  REQUIRE(verdict({Where::Kind::offset, 1}, 4) == "kept");
+  REQUIRE(verdict({Where::Kind::offset, 5}, 4) == "G2");
+}
+
 TEST_CASE("G3 is broken by a gap, by acks out of order and by a session out of order") {
   History gap, acks, sessions;
   const BatchView view = gap.view(gap.sent(), 4);
@@ -281,6 +301,27 @@ TEST_CASE("the excuses of rot hold for the fenced batch and its session alone") 
   copy.tag = of_another.tag;
   check_g8_answer(h.oracle, copy, ProducedReply{});
   REQUIRE(h.verdict() == "G8");
+}
+
+TEST_CASE("G8 PR-14 is broken by a push without credit") {
+  History h;
+  RequestRecord subscription;
+  subscription.credit = 10;
+  check_g8_credit(h.oracle, subscription, 15);
+  REQUIRE(h.verdict() == "kept");
+  check_g8_credit(h.oracle, subscription, 1);
+  REQUIRE(h.verdict() == "G8");
+}
+
+TEST_CASE("G8 ST-12 is broken by a log that ends although the disk had no error") {
+  History full, failed, whole;
+  check_g8_refusal(full.oracle, {}, {Errc::storage_full, "no space"});
+  REQUIRE(full.verdict() == "kept");
+  failed.oracle.expects_errors = true;
+  check_g8_refusal(failed.oracle, {}, {Errc::storage_error, "I/O error"});
+  REQUIRE(failed.verdict() == "kept");
+  check_g8_refusal(whole.oracle, {}, {Errc::storage_error, "I/O error"});
+  REQUIRE(whole.verdict() == "G8");
 }
 
 TEST_CASE("G9 is broken by a restart that reads the data and not the tails") {

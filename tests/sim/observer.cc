@@ -49,6 +49,9 @@ void Observer::on_reply(ClientHandle client, std::uint64_t id, const ReplyBody& 
     bounds(request, subscribed->start_offset.value, subscribed->end_offset.value);
     is_last = false;
   } else if (const auto* pushed = std::get_if<PushedReply>(&body)) {
+    std::uint64_t bytes = 0;
+    for (const auto& buffer : pushed->data) bytes += buffer.size();
+    check_g8_credit(oracle_, request, bytes);
     on_data(request, pushed->data, pushed->next_offset, "a push");
     is_last = false;
   } else if (const auto* offsets = std::get_if<OffsetListReply>(&body)) {
@@ -80,6 +83,7 @@ void Observer::on_produced(const RequestRecord& request, const ReplyBody& body) 
     if (is_certain(error->code)) ++batch.refusals;
     if (error->code == Errc::storage_full) oracle_.counts.row("ST-12");
     if (error->code == Errc::storage_error) oracle_.counts.work("appends failed");
+    check_g8_refusal(oracle_, request, *error);
     return check_g4_answer(oracle_, request, batch, *error);
   }
   on_acked(request, batch, std::get<ProducedReply>(body));
@@ -192,7 +196,9 @@ void Observer::on_read_error(const RequestRecord& request, const Error& error) {
 // Of a search by time: what was appended before lies before the answer, the rest does not.
 void Observer::on_offsets(const RequestRecord& request, const OffsetListReply& reply) {
   bounds(request, reply.start_offset.value, reply.end_offset.value);
-  if (request.kind != RequestKind::list_offsets || request.where.kind != Where::Kind::time) return;
+  if (request.kind != RequestKind::list_offsets) return;
+  check_g2_where(oracle_, request, reply);
+  if (request.where.kind != Where::Kind::time) return;
   const PartitionRecord& part = oracle_.part(request);
   if (part.is_rotten || part.was_lied_to) return;
   for (auto at = part.placed.lower_bound(reply.start_offset.value); at != part.placed.end(); ++at) {

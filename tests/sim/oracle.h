@@ -113,6 +113,7 @@ struct RequestRecord {
   Ack ack = Ack::durable;
   std::uint64_t offset = 0;  // fetches and subscriptions: the next offset to come
   std::uint32_t bytes_max = 0;
+  std::int64_t credit = 0;  // of a subscription: granted and not used up
   Where where;
   Expect expect = Expect::any;
   Instant sent;
@@ -166,6 +167,7 @@ class Oracle {
   std::uint64_t life = 0;       // of the process
   bool is_calm = false;         // no fault since the start of this life
   bool expects_damage = false;  // the seed's options say that bytes may change
+  bool expects_errors = false;  // ... or that the disk has errors, other than being full
   Counts counts;
 
  private:

@@ -77,6 +77,7 @@ void SimSubscriber::act() {
     body.partition = partition_;
     body.offset = Offset{cursor_};
     body.credit_bytes = random().chance(1, 6) ? 0 : any_bytes(random());
+    request.credit = body.credit_bytes;
     request_ = host_.send(request, body);
     return;
   }
@@ -87,7 +88,10 @@ void SimSubscriber::act() {
     request_ = 0;
     return;
   }
-  host_.send(record(RequestKind::credit), CreditRequest{subscription_, any_bytes(random())});
+  const CreditRequest more{subscription_, any_bytes(random())};
+  const auto subscription = oracle().requests.find(request_);
+  if (subscription != oracle().requests.end()) subscription->second.credit += more.credit_bytes;
+  host_.send(record(RequestKind::credit), more);
 }
 
 void SimSubscriber::hear(std::uint64_t id, const ReplyBody& body) {

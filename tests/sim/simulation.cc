@@ -26,6 +26,9 @@ Simulation::Simulation(SimOptions sim_options)
       damage_(oracle, disk_, trouble_) {
   random = &workload_;
   oracle.expects_damage = options.has(FaultClass::rot) || options.has(FaultClass::lying_disk);
+  oracle.expects_errors = oracle.expects_damage || options.has(FaultClass::io_errors) ||
+                          options.has(FaultClass::sync_error) ||
+                          options.has(FaultClass::unreadable) || options.has(FaultClass::foreign);
   disk_.set_latency_reaps(options.latency_reaps);
 }
 
