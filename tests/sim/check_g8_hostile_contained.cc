@@ -67,6 +67,16 @@ void check_g8_start(Oracle& oracle, TopicIndex topic, PartitionIndex partition,
                                 place_text(oracle, topic, partition), start, part.trim_asked));
 }
 
+// The broker's clock says when a batch was appended, whatever its producer's says (PS-07).
+void check_g8_append_time(Oracle& oracle, const SentBatch& batch, WallTime append_time) {
+  if (append_time <= oracle.wall_max) return;
+  oracle.fail(
+      "G8", fmt::format("{}: batch {} is told as appended at {}, and the broker's clock has "
+                        "not been beyond {}",
+                        place_text(oracle, batch.topic, batch.partition), batch.tag, append_time.ns,
+                        oracle.wall_max.ns));
+}
+
 // A push needs credit that is left; the last one may use more than that (PR-14).
 void check_g8_credit(Oracle& oracle, RequestRecord& subscription, std::uint64_t bytes) {
   if (subscription.credit <= 0) {

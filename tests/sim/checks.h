@@ -69,6 +69,7 @@ void check_g7_healed(Oracle& oracle, const FullRead& read);
 void check_g8_answer(Oracle& oracle, const RequestRecord& request, const ReplyBody& body);
 void check_g8_start(Oracle& oracle, TopicIndex topic, PartitionIndex partition,
                     std::uint64_t start);
+void check_g8_append_time(Oracle& oracle, const SentBatch& batch, WallTime append_time);
 void check_g8_credit(Oracle& oracle, RequestRecord& subscription, std::uint64_t bytes);
 void check_g8_refusal(Oracle& oracle, const RequestRecord& request, const Error& error);
 void check_g8_all_answered(Oracle& oracle, Duration patience);

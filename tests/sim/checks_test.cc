@@ -303,6 +303,15 @@ TEST_CASE("the excuses of rot hold for the fenced batch and its session alone") 
   REQUIRE(h.verdict() == "G8");
 }
 
+TEST_CASE("G8 PS-07 is broken by an append time that is not of the broker's clock") {
+  History h;
+  h.oracle.wall_max = WallTime{5};
+  check_g8_append_time(h.oracle, h.sent(), WallTime{5});
+  REQUIRE(h.verdict() == "kept");
+  check_g8_append_time(h.oracle, h.sent(2), WallTime{6});
+  REQUIRE(h.verdict() == "G8");
+}
+
 TEST_CASE("G8 PR-14 is broken by a push without credit") {
   History h;
   RequestRecord subscription;

@@ -21,6 +21,7 @@ bool Observer::is_certain(Errc code) {
 void Observer::on_reply(ClientHandle client, std::uint64_t id, const ReplyBody& body, bool late) {
   late_ = late;
   oracle_.now = clock_.now();
+  oracle_.wall_max = std::max(oracle_.wall_max, clock_.wall());
   const auto found = oracle_.requests.find(id);
   if (found == oracle_.requests.end() || found->second.client != client) {
     return oracle_.fail("G8",
@@ -99,6 +100,7 @@ void Observer::on_acked(const RequestRecord& request, SentBatch& batch,
   // What is less than durable is no promise.
   if (reply.ack != Ack::durable) return;
   oracle_.counts.work(reply.duplicate ? "duplicates" : "acks");
+  check_g8_append_time(oracle_, batch, reply.append_time);
   place(batch, base, reply.append_time, "an ack");
   if (!reply.duplicate && !late_) {
     check_g3_ack_order(oracle_, batch, base);

@@ -142,8 +142,9 @@ class Oracle {
     return found == batches_.end() ? nullptr : &found->second;
   }
   const std::map<std::uint64_t, SentBatch>& batches() const { return batches_; }
-  // Events of batches say when they happened: at this moment plus their batch's tag.
-  static constexpr std::int64_t event_time_zero = 1'700'000'000'000'000'000;
+  // Events of batches say when they happened: at this moment plus their batch's tag. The clocks of
+  // clients are far ahead of the broker's.
+  static constexpr std::int64_t event_time_zero = 4'100'000'000'000'000'000;
   static std::uint64_t tag_of(const BatchHeader& header) {
     return static_cast<std::uint64_t>(header.max_event_time.ns - event_time_zero);
   }
@@ -162,6 +163,7 @@ class Oracle {
 
   // -- now, told by the simulation
   Instant now;
+  WallTime wall_max{INT64_MIN};  // that the broker's clock has ever shown
   // Before this life of the process, which cannot know, or by so little that it is believed.
   bool clock_was_set = false;
   std::uint64_t life = 0;       // of the process

@@ -154,6 +154,7 @@ void Simulation::set_watch() {
   clock_was_set_ = true;
   // Up to an hour is believed at once.
   if (by <= 3600 && by >= -3600) oracle.clock_was_set = true;
+  oracle.wall_max = std::max(oracle.wall_max, clock_.wall());
   clock_.set_wall(WallTime{clock_.wall().ns + by * 1'000'000'000});
 }
 
