@@ -7,11 +7,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 namespace millrace::test {
@@ -76,7 +79,7 @@ MillracedProcess::MillracedProcess(const Options& options) {
 MillracedProcess::~MillracedProcess() {
   if (!ended_) {
     kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
+    reap();
   }
   close(output_descriptor_);
   close(error_descriptor_);
@@ -122,16 +125,37 @@ const ReadyLine& MillracedProcess::ready() {
 
 void MillracedProcess::signal(int number) { kill(pid_, number); }
 
+bool MillracedProcess::hang() {
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid_) + "/task")) {
+    const pid_t thread = std::stoi(task.path().filename());
+    if (thread == pid_) continue;
+    if (ptrace(PTRACE_SEIZE, thread, nullptr, nullptr) != 0) return false;
+    hanging_.push_back(thread);
+    int status = 0;
+    if (ptrace(PTRACE_INTERRUPT, thread, nullptr, nullptr) != 0 ||
+        waitpid(thread, &status, __WALL) != thread || !WIFSTOPPED(status))
+      return false;
+  }
+  return !hanging_.empty();
+}
+
+// The last of a process to be waited for is its first thread.
+void MillracedProcess::reap() {
+  for (const pid_t thread : hanging_) waitpid(thread, nullptr, __WALL);
+  int status = 0;
+  waitpid(pid_, &status, 0);
+  ended_ = true;
+  exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
 int MillracedProcess::wait() {
   if (ended_) return exit_code_;
   const auto last = Clock::now() + patience;
   while (read_output(std::chrono::milliseconds(50))) {
     if (Clock::now() > last) throw std::runtime_error("millraced does not end: " + diagnostics());
   }
-  int status = 0;
-  waitpid(pid_, &status, 0);
-  ended_ = true;
-  exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  reap();
   return exit_code_;
 }
 

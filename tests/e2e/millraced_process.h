@@ -34,6 +34,9 @@ class MillracedProcess {
   // Throws std::runtime_error with its diagnostics when it ends before it is ready.
   const ReadyLine& ready();
   void signal(int number);
+  // Stops all of its threads but the one that hears signals, for good, as a disk that never answers
+  // would. False: this host does not let us.
+  bool hang();
   // The exit code, or 1000 + the signal that ended it. Throws when it takes longer than our
   // patience.
   int wait();
@@ -44,8 +47,10 @@ class MillracedProcess {
 
  private:
   bool read_output(std::chrono::milliseconds wait);
+  void reap();
 
   pid_t pid_ = -1;
+  std::vector<pid_t> hanging_;  // threads
   int output_descriptor_ = -1;
   int error_descriptor_ = -1;  // a file without a name, so that nothing blocks on it
   std::string output_;

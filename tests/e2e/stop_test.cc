@@ -114,6 +114,35 @@ TEST_CASE("a second signal ends it at once with 1, and nothing acknowledged is l
   check_log(load, read_all(again.ready().listen, "orders"));
 }
 
+TEST_CASE("ST-20 PS-01 a second signal ends a stop that hangs") {
+  const TempDir dir;
+  MillracedProcess broker(
+      MillracedProcess::on(dir / "data", {"--set", "limits.stop_deadline=10min"}));
+  broker.ready();
+  if (!broker.hang()) {
+    WARN("skipped: this host does not let us stop the threads of another process");
+    return;
+  }
+  broker.signal(SIGTERM);
+  broker.signal(SIGINT);
+  CHECK(broker.wait() == 1);
+  CHECK(broker.diagnostics().find("second signal") != std::string::npos);
+}
+
+TEST_CASE("ST-20 PS-01 a stop that hangs ends at its deadline") {
+  const TempDir dir;
+  MillracedProcess broker(
+      MillracedProcess::on(dir / "data", {"--set", "limits.stop_deadline=100ms"}));
+  broker.ready();
+  if (!broker.hang()) {
+    WARN("skipped: this host does not let us stop the threads of another process");
+    return;
+  }
+  broker.signal(SIGTERM);
+  CHECK(broker.wait() == 1);
+  CHECK(broker.diagnostics().find("stop_deadline") != std::string::npos);
+}
+
 TEST_CASE("an idle broker with waiting clients stops at once and answers them") {
   const TempDir dir;
   MillracedProcess broker(MillracedProcess::on(dir / "data"));
