@@ -17,6 +17,7 @@ TEST_CASE("ST-07 an index does not outlive the truncation of its segment") {
   f.storage.settle();
   const Offset end{std::stoull(f.storage.files_ending(".segment").at(1))};
   REQUIRE(LogFixture::reason(f.storage.truncate(Offset{3})) == "");
+  REQUIRE(f.storage.files_ending(".index").empty());
   f.known.resize(3);
   f.acked_end = Offset{3};
   f.storage.advance(seconds(10));
