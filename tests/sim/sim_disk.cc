@@ -263,10 +263,10 @@ std::size_t SimDisk::reap() {
   return called;
 }
 
-bool SimDisk::has_room(const SimNode& file, std::uint64_t end) const {
-  if (end <= file.live.size() || capacity_bytes_ == boundless) return true;
-  const std::uint64_t more = align_up(end, 4096) - align_up(file.live.size(), 4096);
-  return image_.used_bytes() + more <= capacity_bytes_;
+bool SimDisk::has_room(const SimNode& file, std::uint64_t begin, std::uint64_t end) const {
+  if (capacity_bytes_ == boundless) return true;
+  const std::uint64_t more = file.blocks.missing(begin, end);
+  return more == 0 || image_.used_bytes() + more <= capacity_bytes_;
 }
 
 IoResult SimDisk::execute(Operation& operation) {
@@ -288,8 +288,9 @@ IoResult SimDisk::execute(Operation& operation) {
     case Call::preallocate: {
       SimNode& file = *handle_of(operation.file).node;
       const std::uint64_t end = operation.at + operation.length;
-      if (!has_room(file, end))
+      if (!has_room(file, operation.at, end))
         return fail(Errc::storage_full, "no space for " + name_of(operation));
+      SimImage::reserve(file, operation.at, end);
       if (end > file.live.size()) image_.set_length(file, end);
       return std::size_t{0};
     }
@@ -350,7 +351,7 @@ IoResult SimDisk::execute_read(const Operation& operation) {
 IoResult SimDisk::execute_write(const Operation& operation) {
   const SimNodePtr& node = handle_of(operation.file).node;
   const std::uint64_t end = operation.at + operation.length;
-  if (!has_room(*node, end)) {
+  if (!has_room(*node, operation.at, end)) {
     write_some(operation, 2);
     return fail(Errc::storage_full, "no space for " + name_of(operation));
   }

@@ -220,7 +220,7 @@ class SimDisk final : public Disk {
   IoResult execute_list(const Operation& operation);
   void half_execute(const Operation& operation);
   void write_some(const Operation& operation, std::uint64_t numerator);
-  bool has_room(const SimNode& file, std::uint64_t end) const;
+  bool has_room(const SimNode& file, std::uint64_t begin, std::uint64_t end) const;
   Handle& handle_of(FileId file);
   static void close_handle(Handle& handle);
   std::string name_of(const Operation& operation) const;

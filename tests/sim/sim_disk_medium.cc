@@ -67,6 +67,8 @@ void SimDisk::write_file(std::string_view path, ByteView bytes) {
   auto node = image_.find(path);
   if (node == nullptr) node = *image_.create(path, SimNode::Kind::file);
   node->live.assign(bytes.begin(), bytes.end());
+  node->blocks.cut(bytes.size());
+  node->blocks.add(0, bytes.size());
   image_.settle();
 }
 
@@ -93,6 +95,7 @@ void SimDisk::restore(const Files& files) {
     auto node = image_.create(path, SimNode::Kind::file);
     CHECK(node.has_value(), "the name is free");
     (*node)->live = bytes;
+    (*node)->blocks.add(0, bytes.size());
   }
   image_.settle();
 }
@@ -126,6 +129,7 @@ void SimDisk::cut_file(std::string_view path, std::uint64_t bytes) {
   const auto node = image_.find(path);
   CHECK(node != nullptr && bytes <= node->live.size(), "the file is longer than that");
   node->live.resize(bytes);
+  node->blocks.cut(bytes);
   image_.settle();
 }
 

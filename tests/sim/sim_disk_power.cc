@@ -72,7 +72,8 @@ void SimDisk::write_some(const Operation& operation, std::uint64_t numerator) {
   for (std::size_t from = 0; from < bytes.size();) {
     const std::size_t count = std::min<std::size_t>(
         sector_bytes - (operation.at + from) % sector_bytes, bytes.size() - from);
-    if (random_.chance(numerator, 4) && has_room(file, operation.at + from + count)) {
+    if (random_.chance(numerator, 4) &&
+        has_room(file, operation.at + from, operation.at + from + count)) {
       image_.write(file, operation.at + from, ByteView(bytes).subspan(from, count));
     }
     from += count;

@@ -10,8 +10,6 @@
 namespace millrace::sim {
 namespace {
 
-constexpr std::uint64_t block_bytes = 4096;
-
 void put_sector(std::vector<std::byte>& image, std::uint64_t index, const std::byte* bytes) {
   const std::uint64_t begin = index * sector_bytes;
   if (begin >= image.size()) return;
@@ -30,6 +28,34 @@ std::array<std::byte, sector_bytes> get_sector(const std::vector<std::byte>& ima
 }
 
 }  // namespace
+
+void SimBlocks::add(std::uint64_t begin, std::uint64_t end) {
+  if (begin >= end) return;
+  const std::uint64_t last = (end - 1) / block_bytes;
+  if (given_.size() <= last) given_.resize(last + 1);
+  for (std::uint64_t b = begin / block_bytes; b <= last; ++b) {
+    if (!given_[b]) ++count_;
+    given_[b] = true;
+  }
+}
+
+void SimBlocks::add(const SimBlocks& others) {
+  for (std::uint64_t b = 0; b < others.given_.size(); ++b)
+    if (others.given_[b]) add(b * block_bytes, (b + 1) * block_bytes);
+}
+
+void SimBlocks::cut(std::uint64_t bytes) {
+  const std::uint64_t kept = align_up(bytes, block_bytes) / block_bytes;
+  for (; given_.size() > kept; given_.pop_back())
+    if (given_.back()) --count_;
+}
+
+std::uint64_t SimBlocks::missing(std::uint64_t begin, std::uint64_t end) const {
+  std::uint64_t count = 0;
+  for (std::uint64_t b = begin / block_bytes; b * block_bytes < end; ++b)
+    if (b >= given_.size() || !given_[b]) ++count;
+  return count * block_bytes;
+}
 
 std::string CrashPolicy::to_string() const {
   switch (keep) {
@@ -125,6 +151,7 @@ void SimImage::write(SimNode& file, std::uint64_t at, ByteView bytes) {
     file.live.resize(end);
     file.lengths.push_back({next_order_++, end});
   }
+  file.blocks.add(at, end);
   std::memcpy(file.live.data() + at, bytes.data(), bytes.size());
   for (std::uint64_t s = at / sector_bytes; s * sector_bytes < end; ++s) {
     file.sectors.push_back({next_order_++, s, get_sector(file.live, s)});
@@ -134,6 +161,7 @@ void SimImage::write(SimNode& file, std::uint64_t at, ByteView bytes) {
 void SimImage::set_length(SimNode& file, std::uint64_t bytes) {
   if (bytes == file.live.size()) return;
   file.live.resize(bytes);
+  file.blocks.cut(bytes);
   file.lengths.push_back({next_order_++, bytes});
 }
 
@@ -147,6 +175,7 @@ void SimImage::apply_lengths(SimNode& file) {
       });
     }
     file.durable.resize(length.bytes);
+    file.durable_blocks.cut(length.bytes);
   }
   file.lengths.clear();
 }
@@ -158,6 +187,7 @@ void SimImage::write_through(SimNode& file, std::uint64_t at, ByteView bytes) {
   const std::uint64_t first = at / sector_bytes;
   const std::uint64_t end = at + bytes.size();
   if (file.durable.size() < end) file.durable.resize(end);
+  file.durable_blocks.add(at, end);
   std::erase_if(file.sectors, [&](const SimNode::Sector& s) {
     return s.index >= first && s.index * sector_bytes < end;
   });
@@ -182,6 +212,7 @@ void SimImage::sync(SimNode& file) {
   apply_lengths_before(UINT64_MAX);
   file.sectors.clear();
   file.lengths.clear();
+  file.durable_blocks = file.blocks;
 }
 
 void SimImage::sync_directory(const SimNodePtr& directory) {
@@ -199,6 +230,7 @@ void SimImage::forget_pending(SimNode& file, Random& random) {
   for (const auto& sector : file.sectors) {
     if (random.chance(1, 2)) put_sector(file.durable, sector.index, sector.bytes.data());
   }
+  file.durable_blocks.cut(file.durable.size());
   file.lengths.clear();
   file.sectors.clear();
 }
@@ -285,6 +317,10 @@ void SimImage::crash_file(SimNode& file, const Choice& choice, Random& random) {
   const bool may_tear = choice.policy.keep == CrashPolicy::Keep::torn;
   const std::uint64_t durable_before = file.durable.size();
   std::vector<std::byte> image = std::move(file.durable);
+  // Blocks that were given without a sync stay only if all stays, or with a sector that does.
+  using Keep = CrashPolicy::Keep;
+  const bool keeps_blocks = choice.policy.keep == Keep::all || choice.policy.keep == Keep::tear;
+  SimBlocks blocks = keeps_blocks ? file.blocks : file.durable_blocks;
   // Lengths and sectors in the order in which they were started.
   std::size_t next_length = 0;
   const auto apply_lengths_before = [&](std::uint64_t order) {
@@ -305,6 +341,7 @@ void SimImage::crash_file(SimNode& file, const Choice& choice, Random& random) {
         std::memcpy(bytes.data() + from, old.data() + from, sector_bytes - from);
       }
       put_sector(image, sector.index, bytes.data());
+      blocks.add(sector.index * sector_bytes, (sector.index + 1) * sector_bytes);
     } else if (may_tear && random.chance(1, 4) && sector.index * sector_bytes >= durable_before) {
       std::array<std::byte, sector_bytes> garbage;
       for (auto& b : garbage) b = static_cast<std::byte>(random.below(256));
@@ -312,6 +349,8 @@ void SimImage::crash_file(SimNode& file, const Choice& choice, Random& random) {
     }
   }
   apply_lengths_before(UINT64_MAX);
+  blocks.cut(image.size());
+  file.blocks = file.durable_blocks = std::move(blocks);
   file.live = image;
   file.durable = std::move(image);
   file.sectors.clear();
@@ -372,6 +411,7 @@ SimImage SimImage::clone() const {
 void SimImage::settle() {
   for (const auto& node : all_nodes()) {
     node->durable = node->live;
+    node->durable_blocks = node->blocks;
     node->sectors.clear();
     node->lengths.clear();
     node->durable_names = node->names;
@@ -385,8 +425,7 @@ std::uint64_t SimImage::used_bytes() const {
   while (!open.empty()) {
     const auto node = open.back();
     open.pop_back();
-    bytes += node->kind == SimNode::Kind::directory ? block_bytes
-                                                    : align_up(node->live.size(), block_bytes);
+    bytes += node->kind == SimNode::Kind::directory ? SimBlocks::block_bytes : node->blocks.bytes();
     for (const auto& [name, child] : node->names) open.push_back(child);
   }
   return bytes;

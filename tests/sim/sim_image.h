@@ -56,6 +56,25 @@ struct CrashPolicy {
   std::string to_string() const;
 };
 
+// Which blocks of a file the file system has given it. A hole has none, and the disk is full when
+// all are given.
+class SimBlocks {
+ public:
+  static constexpr std::uint64_t block_bytes = 4096;
+
+  // The blocks that [begin, end) touches.
+  void add(std::uint64_t begin, std::uint64_t end);
+  void add(const SimBlocks& others);
+  // Without what lies wholly behind `bytes`.
+  void cut(std::uint64_t bytes);
+  std::uint64_t missing(std::uint64_t begin, std::uint64_t end) const;
+  std::uint64_t bytes() const { return count_ * block_bytes; }
+
+ private:
+  std::vector<bool> given_;
+  std::uint64_t count_ = 0;
+};
+
 struct SimNode;
 using SimNodePtr = std::shared_ptr<SimNode>;
 
@@ -78,6 +97,7 @@ struct SimNode {
   std::vector<std::byte> live, durable;
   std::vector<Sector> sectors;
   std::vector<Length> lengths;
+  SimBlocks blocks, durable_blocks;
   // Directories.
   std::map<std::string, SimNodePtr> names, durable_names;
   // Handles that are open now, by access.
@@ -96,6 +116,10 @@ class SimImage {
   // Visible at once, loseable until a sync.
   void write(SimNode& file, std::uint64_t at, ByteView bytes);
   void set_length(SimNode& file, std::uint64_t bytes);
+  // Blocks without bytes, also behind the end.
+  static void reserve(SimNode& file, std::uint64_t begin, std::uint64_t end) {
+    file.blocks.add(begin, end);
+  }
   // The same, durable, with the file's length; other pending sectors stay pending.
   void write_through(SimNode& file, std::uint64_t at, ByteView bytes);
   void sync(SimNode& file);
@@ -112,7 +136,7 @@ class SimImage {
   // The same again, sharing nothing: several losses of power can be tried from one moment.
   SimImage clone() const;
 
-  // Bytes of all files that have a name, in blocks of 4,096, and one block for each directory.
+  // Blocks of all files that have a name, and one for each directory, in bytes.
   std::uint64_t used_bytes() const;
   const SimNodePtr& root() const { return root_; }
   // What is there now is durable, names included: tests that edit files start from here.
