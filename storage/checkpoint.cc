@@ -33,6 +33,7 @@ void CheckpointFile::load(TopicId topic, PartitionIndex partition, Loaded done) 
   name_is_durable_ = false;
   load_error_ = {};
   generation_ = 0;
+  room_ = 0;
   stage_ = Stage::load_open;
   disk_.open(io_, join_path(directory_, checkpoint_file_name), OpenMode::read,
              Disk::Access::direct);
@@ -47,13 +48,26 @@ void CheckpointFile::write(Checkpoint next, Written done) {
   CHECK(!slab_.empty(), "memory for a checkpoint");
   write_bytes_ = bytes.size();
   std::memcpy(slab_.slab()->data(), bytes.data(), bytes.size());
-  stage_ = Stage::write_open;
+  open_or_create(Stage::write);
+}
+
+void CheckpointFile::reserve(std::size_t bytes, Written done) {
+  CHECK(!busy(), "one checkpoint operation at a time");
+  CHECK(bytes <= layout::slot_bytes, "a slot is what can be reserved");
+  written_ = std::move(done);
+  room_wanted_ = align_up(bytes, Disk::direct_alignment);
+  open_or_create(Stage::reserve_first);
+}
+
+void CheckpointFile::open_or_create(Stage then) {
+  opened_for_ = then;
+  stage_ = Stage::open;
   disk_.open(io_, join_path(directory_, checkpoint_file_name), OpenMode::write,
              Disk::Access::direct);
 }
 
 void CheckpointFile::step(IoResult io) {
-  stage_ < Stage::write_open ? step_load(std::move(io)) : step_write(std::move(io));
+  stage_ < Stage::open ? step_load(std::move(io)) : step_write(std::move(io));
 }
 
 void CheckpointFile::step_load(IoResult io) {
@@ -104,48 +118,75 @@ void CheckpointFile::step_load(IoResult io) {
 
 void CheckpointFile::step_write(IoResult io) {
   switch (stage_) {
-    case Stage::write_open:
+    case Stage::open:
       if (!io && io.error().code == Errc::not_found) {
         name_is_durable_ = false;
-        stage_ = Stage::write_create;
+        stage_ = Stage::create;
         return disk_.open(io_, join_path(directory_, checkpoint_file_name), OpenMode::create,
                           Disk::Access::direct);
       }
-      [[fallthrough]];
-    case Stage::write_create: {
-      if (!io) {
-        stage_ = Stage::idle;
-        slab_ = {};
-        return call_last(written_, fail(io.error()));
-      }
-      file_ = FileId{static_cast<std::int32_t>(*io)};
-      slot_ = 1 - newest_slot_;
-      stage_ = Stage::write;
-      const ByteView view = slab_.bytes().first(write_bytes_);
-      return disk_.write(io_, file_,
-                         Position{static_cast<std::uint64_t>(slot_) * layout::slot_bytes},
-                         {&view, 1}, WriteSync::yes);
-    }
+      return on_opened(std::move(io));
+    case Stage::create: return on_opened(std::move(io));
     case Stage::write:
       slab_ = {};
       if (!io) return close_after(fail(io.error()));
       newest_slot_ = slot_;
-      if (name_is_durable_) return close_after({});
-      stage_ = Stage::sync_name;
-      return disk_.sync_directory(io_, directory_);
+      return sync_name();
+    case Stage::reserve_first:
+    case Stage::reserve_second:
+    case Stage::reserve_sync: return step_reserve(std::move(io));
     case Stage::sync_name:
       if (!io) return close_after(fail(io.error()));
       name_is_durable_ = true;
       return close_after({});
-    case Stage::write_close: stage_ = Stage::idle; return call_last(written_, std::move(outcome_));
+    case Stage::close:
+      stage_ = Stage::idle;
+      if (opened_for_ == Stage::reserve_first && outcome_) room_ = room_wanted_;
+      return call_last(written_, std::move(outcome_));
     default: break;
   }
   UNREACHABLE("a checkpoint completed an I/O it never started");
 }
 
+void CheckpointFile::on_opened(IoResult io) {
+  if (!io) {
+    stage_ = Stage::idle;
+    slab_ = {};
+    return call_last(written_, fail(io.error()));
+  }
+  file_ = FileId{static_cast<std::int32_t>(*io)};
+  stage_ = opened_for_;
+  if (opened_for_ == Stage::write) return write_slot();
+  disk_.preallocate(io_, file_, Position{0}, room_wanted_);
+}
+
+void CheckpointFile::write_slot() {
+  slot_ = 1 - newest_slot_;
+  const ByteView view = slab_.bytes().first(write_bytes_);
+  disk_.write(io_, file_, Position{static_cast<std::uint64_t>(slot_) * layout::slot_bytes},
+              {&view, 1}, WriteSync::yes);
+}
+
+void CheckpointFile::step_reserve(IoResult io) {
+  if (!io) return close_after(fail(io.error()));
+  switch (stage_) {
+    case Stage::reserve_first:
+      stage_ = Stage::reserve_second;
+      return disk_.preallocate(io_, file_, Position{layout::slot_bytes}, room_wanted_);
+    case Stage::reserve_second: stage_ = Stage::reserve_sync; return disk_.sync_data(io_, file_);
+    default: return sync_name();
+  }
+}
+
+void CheckpointFile::sync_name() {
+  if (name_is_durable_) return close_after({});
+  stage_ = Stage::sync_name;
+  disk_.sync_directory(io_, directory_);
+}
+
 void CheckpointFile::close_after(Result<void> outcome) {
   outcome_ = std::move(outcome);
-  stage_ = Stage::write_close;
+  stage_ = Stage::close;
   disk_.close(io_, file_);
 }
 

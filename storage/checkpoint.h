@@ -1,8 +1,11 @@
 // The small per-log state file: two alternating slots, the newest valid one counts
 // (format/checkpoint_layout.h).
 //
-// It is never on the way of an ack: losing it costs a longer scan. Only trim and retention wait for
-// it, because a start that a consumer was told must not move back. Owner: Log. Thread: the shard's.
+// What it says is never on the way of an ack: losing it costs a longer scan. Only trim and
+// retention wait for it, because a start that a consumer was told must not move back; and they must
+// not want space, which they are there to make. So both slots get their blocks before the first
+// event of a session is written (reserve), and no write needs more. Owner: Log. Thread: the
+// shard's.
 #pragma once
 
 #include "storage/format/checkpoint_layout.h"
@@ -26,32 +29,49 @@ class CheckpointFile {
   // is damaged is named in diag, a file that is not there is none. The caller makes the name of a
   // file that is there durable, unless what it says is clean.
   void load(TopicId topic, PartitionIndex partition, Loaded done);
+  // Gives both slots the blocks for states of up to `bytes`, durably, making the file if needed.
+  // Where the file system gives none ahead, it is no more than the file's length.
+  void reserve(std::size_t bytes, Written done);
+  // What no write needs new blocks for; 0 until reserve: what a file that is there has is not
+  // known.
+  std::size_t room() const { return room_; }
   // Writes `next` into the older slot, durably, making the file if needed. One at a time. The file
   // is open only meanwhile: ten thousand idle logs hold no descriptors.
   void write(Checkpoint next, Written done);
   bool busy() const { return stage_ != Stage::idle; }
 
  private:
-  void step(IoResult io);
-  void step_load(IoResult io);
-  void step_write(IoResult io);
-  void close_after(Result<void> outcome);
-  void read_slot(std::size_t bytes);
-  std::size_t slot_size(std::size_t bytes_read) const;
-  void take_slot(std::size_t bytes);
-
   enum class Stage {
     idle,
     load_open,
     load_read,
     load_sync,
     load_close,
-    write_open,
-    write_create,
+    open,
+    create,
     write,
+    reserve_first,
+    reserve_second,
+    reserve_sync,
     sync_name,
-    write_close
-  } stage_ = Stage::idle;
+    close
+  };
+
+  void step(IoResult io);
+  void step_load(IoResult io);
+  void step_write(IoResult io);
+  void step_reserve(IoResult io);
+  void open_or_create(Stage then);
+  void on_opened(IoResult io);
+  void close_after(Result<void> outcome);
+  void read_slot(std::size_t bytes);
+  void write_slot();
+  void sync_name();
+  std::size_t slot_size(std::size_t bytes_read) const;
+  void take_slot(std::size_t bytes);
+
+  Stage stage_ = Stage::idle;
+  Stage opened_for_ = Stage::idle;  // write, or reserve_first
   Disk& disk_;
   SlabPool& slabs_;
   const std::string directory_;
@@ -67,6 +87,8 @@ class CheckpointFile {
   Error load_error_;
   bool name_is_durable_ = false;  // a write that failed may have left the file without it
   std::size_t write_bytes_ = 0;
+  std::size_t room_ = 0;
+  std::size_t room_wanted_ = 0;
   Result<void> outcome_;
   Loaded loaded_;
   Written written_;

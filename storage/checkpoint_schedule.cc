@@ -3,9 +3,24 @@
 #include "storage/base/diag.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace millrace {
+
+namespace {
+
+// Room grows by doubling: few logs have many sessions.
+std::size_t room_for(std::size_t sessions) {
+  constexpr std::size_t largest =
+      align_up(checkpoint_layout::state_bytes_max(checkpoint_layout::producers_limit),
+               Disk::direct_alignment);
+  const std::size_t needed =
+      align_up(checkpoint_layout::state_bytes_max(sessions), Disk::direct_alignment);
+  return std::min(std::bit_ceil(needed), largest);
+}
+
+}  // namespace
 
 CheckpointSchedule::CheckpointSchedule(const LogEnvironment& environment,
                                        const LogIdentity& identity, const LogOptions& options,
@@ -64,7 +79,12 @@ void CheckpointSchedule::move_start(Offset start, Done done) {
 }
 
 void CheckpointSchedule::write() {
-  if (!wanted_ || !running_ || file_.busy()) return;
+  if (file_.busy()) return;
+  if (std::exchange(room_wanted_, false)) {
+    if (!has_room()) return make_room();
+    owner_.on_room_made({});
+  }
+  if (!wanted_ || !running_) return;
   wanted_ = false;
   bytes_since_ = 0;
   idle_timer_.cancel();
@@ -83,6 +103,32 @@ void CheckpointSchedule::on_written(const Result<void>& written, Offset start) {
     diag::warn("log", "{}: checkpoint not written: {}", identity_.directory, written.error().text);
   }
   for (const Done& waiter : std::exchange(waiting_, {})) waiter(written);
+  write();
+  owner_.on_ended();
+}
+
+bool CheckpointSchedule::has_room() const {
+  return room_for(state_.producers.size()) <= std::max(file_.room(), room_given_up_);
+}
+
+void CheckpointSchedule::make_room() {
+  room_wanted_ = file_.busy();
+  if (room_wanted_) return;
+  file_.reserve(room_for(state_.producers.size()), [this](auto made) { on_reserved(made); });
+}
+
+// A disk that refuses for another reason than want of space costs the promise that space can be
+// made when there is none, and not the appends: what else it refuses, they meet themselves.
+void CheckpointSchedule::on_reserved(const Result<void>& reserved) {
+  room_wanted_ = false;
+  const bool passes = !reserved && (reserved.error().code == Errc::storage_full ||
+                                    reserved.error().code == Errc::overloaded);
+  if (!reserved && !passes) {
+    diag::warn("log", "{}: no room for checkpoints ahead: {}", identity_.directory,
+               reserved.error().text);
+    room_given_up_ = room_for(state_.producers.size());
+  }
+  owner_.on_room_made(passes ? reserved : Result<void>{});
   write();
   owner_.on_ended();
 }

@@ -6,6 +6,10 @@
 // checkpoint that says so is durable, and not before: what a consumer is told must not move back.
 // Fails: a checkpoint that cannot be written is told to who waits, and named in diag; the pending
 // start stays, and the next checkpoint carries it. Writes only while the log is open.
+//
+// Always: what is durable fits the blocks that both slots of the file have, so that on a full disk
+// the start can be moved and space be made. It holds because no batch is committed before there is
+// room for its session (make_room), at its longest.
 #pragma once
 
 #include "storage/checkpoint.h"
@@ -29,6 +33,8 @@ class CheckpointSchedule {
     // start_offset may have moved, durably. Both slots of the checkpoint say at least
     // `in_both_slots`: whichever may be lost, the other one does not miss what lies below.
     virtual void on_start_saved(Offset in_both_slots) = 0;
+    // There is room now, or why not.
+    virtual void on_room_made(const Result<void>& made) = 0;
     // No checkpoint is in flight.
     virtual void on_ended() = 0;
 
@@ -60,6 +66,11 @@ class CheckpointSchedule {
   // `start` is within the log. A lower one than before changes nothing.
   void move_start(Offset start, Done done);
 
+  // -- room, also while nothing is written
+  // Whether every session of the log, staged ones included, fits a checkpoint.
+  bool has_room() const;
+  void make_room();
+
   // -- contents
   Checkpoint contents() const;
   // Of a log that is about to end at `end`: what the checkpoint vouches for must not be more than
@@ -69,6 +80,7 @@ class CheckpointSchedule {
  private:
   void write();
   void on_written(const Result<void>& written, Offset start);
+  void on_reserved(const Result<void>& reserved);
   void on_idle();
 
   LogEnvironment environment_;
@@ -80,6 +92,8 @@ class CheckpointSchedule {
   Owner& owner_;
   bool running_ = false;
   bool wanted_ = false;
+  bool room_wanted_ = false;
+  std::size_t room_given_up_ = 0;  // asked for in vain, for another reason than a full disk
   std::vector<Done> waiting_, waiting_for_next_;
   std::uint64_t bytes_since_ = 0;
   Offset pending_start_;

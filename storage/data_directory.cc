@@ -286,7 +286,8 @@ Result<void> DataDirectory::refuse_foreign() const {
   if (std::find(names->begin(), names->end(), identity_name) != names->end()) return {};
   for (const std::string& name : *names) {
     if (name == identity_temporary_name || name == lock_name || name == "lost+found") continue;
-    const bool is_place = std::find(places.begin(), places.end(), name) != places.end();
+    const bool is_place =
+        name == "deleted" || std::find(places.begin(), places.end(), name) != places.end();
     auto inside = is_place ? names_in(directory_.get(), name.c_str(), path_ + "/" + name)
                            : Result<std::vector<std::string>>(std::vector<std::string>{name});
     if (!inside) return fail(inside.error());

@@ -83,6 +83,8 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   void on_committed(const std::vector<Buffer>& batches, std::uint64_t bytes) override;
   void on_segment_made() override;
   void on_write_failed(const Error& error) override;
+  bool may_commit() override;
+  void on_room_made(const Result<void>& made) override;
   void on_ended() override;
   void on_taken_back(const Result<void>& outcome);
   void fail_log(const Error& error);
@@ -299,6 +301,18 @@ void Log::Impl::on_committed(const std::vector<Buffer>& batches, std::uint64_t b
 void Log::Impl::on_segment_made() {
   checkpoints_.request({});
   apply_retention();
+}
+
+bool Log::Impl::may_commit() {
+  if (checkpoints_.has_room()) return true;
+  checkpoints_.make_room();
+  return false;
+}
+
+void Log::Impl::on_room_made(const Result<void>& made) {
+  if (tail_.is_taking_back()) return;
+  if (!made) return on_write_failed(made.error());
+  tail_.flush();
 }
 
 void Log::Impl::on_ended() {

@@ -133,20 +133,25 @@ std::unique_ptr<SegmentWriter> LogTail::make_writer(const SegmentHeader& header,
 }
 
 void LogTail::flush() {
-  if (is_taking_back() || !state_.refusal.empty()) return;
+  if (is_taking_back() || !state_.refusal.empty() || create_) return;
   if (sealing_) {
+    if (!may_commit(*sealing_)) return;
     if (!sealing_->attached()) return start_create(*sealing_);
     sealing_->flush();
     if (!sealing_->all_durable() || !sealing_->idle()) return;
     finish_sealing();
   }
-  if (!writer_) return;
+  if (!writer_ || !may_commit(*writer_)) return;
   if (!writer_->attached()) return start_create(*writer_);
   writer_->flush();
 }
 
+bool LogTail::may_commit(const SegmentWriter& writer) {
+  return writer.all_durable() || owner_.may_commit();
+}
+
 void LogTail::start_create(const SegmentWriter& writer) {
-  if (create_ || writer.all_durable()) return;
+  if (writer.all_durable()) return;
   create_ = std::make_unique<SegmentCreate>(
       environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
       writer.header(), [this](auto made) { on_created(std::move(made)); });

@@ -33,7 +33,7 @@ namespace millrace {
 
 class LogTail {
  public:
-  // Called from reap, never from inside append or flush.
+  // Called from reap, never from inside append or flush, where nothing else is said.
   class Owner {
    public:
     // durable_end moved over these batches, oldest first, by a write of so many bytes.
@@ -41,6 +41,9 @@ class LogTail {
     // The active segment has a file.
     virtual void on_segment_made() = 0;
     virtual void on_write_failed(const Error& error) = 0;
+    // Whether what is staged may be written. If not, what it waits for is under way, and flush is
+    // called when that has ended. Called from inside flush.
+    virtual bool may_commit() = 0;
     // Something of the tail is no longer in flight.
     virtual void on_ended() = 0;
 
@@ -94,6 +97,7 @@ class LogTail {
   bool must_roll(std::size_t bytes, WallTime now) const;
   void begin_segment(WallTime now);
   SegmentHeader next_header(WallTime now) const;
+  bool may_commit(const SegmentWriter& writer);
   void start_create(const SegmentWriter& writer);
   void on_created(Result<SegmentCreate::Made> made);
   void on_commit(const Result<void>& result);

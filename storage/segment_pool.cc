@@ -73,6 +73,11 @@ void SegmentPool::on_step(IoResult result) {
     case Stage::close:
     case Stage::remove:  // or it stays, and is no worse than a name that nobody takes
       return next_entry();
+    case Stage::shrink:
+      stage_ = Stage::idle;
+      // What could not be removed is found again by the next start.
+      if (result) set_keeping(keeping_);
+      return;
     case Stage::idle: break;
   }
   UNREACHABLE("the segment pool completed an I/O it never started");
@@ -114,7 +119,18 @@ std::optional<SegmentPool::Pooled> SegmentPool::take() {
   return file;
 }
 
-bool SegmentPool::has_room(std::uint64_t bytes) const { return bytes_ + bytes <= bytes_max_; }
+void SegmentPool::set_keeping(bool keeping) {
+  keeping_ = keeping;
+  if (keeping_ || !idle()) return;
+  auto file = take();
+  if (!file) return;
+  stage_ = Stage::shrink;
+  disk_.remove(io_, file->path);
+}
+
+bool SegmentPool::has_room(std::uint64_t bytes) const {
+  return keeping_ && bytes_ + bytes <= bytes_max_;
+}
 
 void SegmentPool::put(Pooled file) {
   bytes_ += file.bytes;

@@ -50,6 +50,11 @@ class SegmentPool {
   };
   // Hands out a file; it is no longer the pool's.
   std::optional<Pooled> take();
+  // While the disk is full nothing is kept, and what was kept is removed: the space is wanted by
+  // all.
+  void set_keeping(bool keeping);
+  // Nothing of its own is in flight.
+  bool idle() const { return stage_ == Stage::idle; }
   // Whether a file of this size would be kept.
   bool has_room(std::uint64_t bytes) const;
   // A file that has its free_path() and no other name, durably, is now the pool's.
@@ -62,9 +67,10 @@ class SegmentPool {
   std::string directory_;
   std::uint64_t bytes_max_;
   std::uint64_t bytes_ = 0;
+  bool keeping_ = true;
   std::uint64_t next_name_ = 1;
   std::vector<Pooled> files_;
-  enum class Stage { idle, make, sync, list, open, size, close, remove } stage_ = Stage::idle;
+  enum class Stage { idle, make, sync, list, open, size, close, remove, shrink } stage_ = Stage::idle;
   Completion io_;
   std::vector<DirectoryEntry> entries_;
   std::size_t at_entry_ = 0;

@@ -44,6 +44,11 @@ void SegmentRemoval::step(IoResult io) {
       return disk_.remove(io_, segment->path);
     }
     case Stage::take_segment:
+      // The pool's directory would have to grow.
+      if (!io && io.error().code == Errc::storage_full && !taking_.path.empty()) {
+        taking_ = {};
+        return disk_.remove(io_, segments_[at_]->path);
+      }
       if (!io && io.error().code != Errc::not_found) return call_last(done_, fail(io.error()));
       if (io && !taking_.path.empty()) {
         pooled_bytes_ += taking_.bytes;

@@ -33,7 +33,11 @@ inline constexpr std::size_t slot_bytes = 512 * KiB;
 inline constexpr std::uint32_t producers_limit = 256;
 inline constexpr std::uint32_t batches_limit = 32;
 inline constexpr std::uint32_t flag_clean = 1;  // the log was closed; nothing was in flight
-static_assert(header_bytes + producers_limit * (16 + batches_limit * 32) <= slot_bytes);
+// The longest state of so many producer sessions.
+constexpr std::size_t state_bytes_max(std::size_t producers) {
+  return header_bytes + producers * (16 + std::size_t{batches_limit} * 32);
+}
+static_assert(state_bytes_max(producers_limit) <= slot_bytes);
 }  // namespace checkpoint_layout
 
 struct CheckpointProducer {
