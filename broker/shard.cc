@@ -164,7 +164,8 @@ void Shard::Impl::advance_stop() {
       });
     case Stop::closing: return;
     case Stop::closed:
-      if (!topics_.store_idle() || (clients_.has_queued() && !grace_over_)) return;
+      if (!topics_.store_idle() || !segment_pool_.idle() || (clients_.has_queued() && !grace_over_))
+        return;
       return finish_stop();
   }
 }
@@ -308,6 +309,7 @@ void Shard::Impl::set_gauges() {
 
 void Shard::Impl::on_care() {
   disk_watch_.look();
+  segment_pool_.set_keeping(!disk_watch_.is_full());
   std::uint64_t ranges = 0, events = 0;
   for_each_partition([&](const Partition& partition) {
     for (const CorruptRange& range : partition.log().corrupt_ranges()) {

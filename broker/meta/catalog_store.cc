@@ -56,18 +56,27 @@ void CatalogStore::load(Loaded done) {
 
 void CatalogStore::step(IoResult io) {
   const bool is_there = stage_ == Stage::make && !io && io.error().code == Errc::already_exists;
-  if (!io && !is_there) {
+  // Without deleted/ all is well until a full disk has no room for a name.
+  const bool goes_without = stage_ == Stage::make_deleted || stage_ == Stage::list_deleted;
+  if (!io && !is_there && !goes_without) {
     stage_ = Stage::idle;
     return std::exchange(loaded_, nullptr)(fail(io.error()));
   }
   switch (stage_) {
-    case Stage::make: stage_ = Stage::sync_root; return disk_.sync_directory(io_, ".");
+    case Stage::make:
+      stage_ = Stage::make_deleted;
+      return disk_.make_directory(io_, deleted_directory);
+    case Stage::make_deleted: stage_ = Stage::sync_root; return disk_.sync_directory(io_, ".");
     case Stage::sync_root:
       // A killed process may have left names that a loss of power would take back, after events
       // were acked in one of them or its files were removed.
       stage_ = Stage::sync_topics;
       return disk_.sync_directory(io_, topics_directory);
     case Stage::sync_topics:
+      stage_ = Stage::list_deleted;
+      return disk_.list(io_, deleted_directory, entries_);
+    case Stage::list_deleted:
+      on_deleted_listed();
       stage_ = Stage::list;
       return disk_.list(io_, topics_directory, entries_);
     case Stage::list: return on_listed();
@@ -75,6 +84,22 @@ void CatalogStore::step(IoResult io) {
     case Stage::idle: break;
   }
   UNREACHABLE("the catalog store completed an I/O it never started");
+}
+
+void CatalogStore::on_deleted_listed() {
+  for (const auto& entry : std::exchange(entries_, {})) {
+    const auto parsed = parse_topic_directory(entry.name);
+    const bool is_ours = parsed && parsed->kind == TopicDirectory::topic &&
+                         entry.kind == DirectoryEntry::Kind::directory;
+    const std::string path = join_path(deleted_directory, entry.name);
+    if (is_ours) {
+      diag::info(channel, "finishing the removal of {}", path);
+      remove_tree(path);
+    } else {
+      diag::warn(channel, "{}/{} is not a deleted topic; it is left alone", deleted_directory,
+                 quoted(entry.name));
+    }
+  }
 }
 
 void CatalogStore::on_listed() {
@@ -142,27 +167,39 @@ void CatalogStore::on_created(TopicCreate& creation, Result<void> result, const 
 }
 
 CatalogStore::Deletion::Deletion(CatalogStore& s, const TopicId& i, Done d)
-    : store(s), id(i), done(std::move(d)), io(this, Completion::to<&Deletion::step, Deletion>()) {}
+    : store(s),
+      id(i),
+      done(std::move(d)),
+      to(topic_path(i, TopicDirectory::deleted)),
+      io(this, Completion::to<&Deletion::step, Deletion>()) {}
+
+void CatalogStore::Deletion::rename() { store.disk_.rename(io, topic_path(id), to); }
 
 void CatalogStore::Deletion::step(IoResult result) {
+  const bool no_room = !renamed && !result && result.error().code == Errc::storage_full;
+  if (no_room && to != deleted_topic_path(id)) {
+    to = deleted_topic_path(id);
+    return rename();
+  }
   // Gone already: an earlier deletion may have failed between the new name and its sync, and the
   // name is durable only behind one.
   const bool was_gone = !renamed && !result && result.error().code == Errc::not_found;
   if (!result && !was_gone) return store.on_deleted(*this, fail(result.error()));
   if (renamed) return store.on_deleted(*this, {});
   renamed = true;
+  // Where the name went is no matter: what counts is that it is not in topics/ any more.
   store.disk_.sync_directory(io, topics_directory);
 }
 
 void CatalogStore::remove(const TopicId& id, Done done) {
   deletions_.push_back(std::make_unique<Deletion>(*this, id, std::move(done)));
-  disk_.rename(deletions_.back()->io, topic_path(id), topic_path(id, TopicDirectory::deleted));
+  deletions_.back()->rename();
 }
 
 void CatalogStore::on_deleted(Deletion& deletion, Result<void> result) {
   const auto dead = extract(deletions_, deletion);
   // Without a durable name the files stay: after a crash the topic might stand again.
-  if (result) remove_tree(topic_path(deletion.id, TopicDirectory::deleted));
+  if (result) remove_tree(deletion.to);
   deletion.done(std::move(result));
 }
 

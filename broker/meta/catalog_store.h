@@ -50,15 +50,18 @@ class CatalogStore {
   // One rename and one sync; then the topic is gone.
   struct Deletion {
     Deletion(CatalogStore& s, const TopicId& i, Done d);
+    void rename();
     void step(IoResult io);
     CatalogStore& store;
     const TopicId id;
     Done done;
+    std::string to;  // what it is called until it is removed
     bool renamed = false;
     Completion io;
   };
 
   void step(IoResult io);
+  void on_deleted_listed();
   void on_listed();
   void load_more();
   void on_loaded(TopicLoad& load, Result<LoadedTopic> topic);
@@ -68,7 +71,7 @@ class CatalogStore {
   void next_removal();
   void on_removed(Result<void> result);
 
-  enum class Stage { idle, make, sync_root, sync_topics, list, load };
+  enum class Stage { idle, make, make_deleted, sync_root, sync_topics, list_deleted, list, load };
 
   Disk& disk_;
   const ClusterId cluster_id_;

@@ -26,6 +26,10 @@ std::string topic_path(const TopicId& id, TopicDirectory kind) {
   return fmt::format("{}/{}{}", topics_directory, id.to_hex(), suffix_of(kind));
 }
 
+std::string deleted_topic_path(const TopicId& id) {
+  return fmt::format("{}/{}", deleted_directory, id.to_hex());
+}
+
 std::string topic_meta_path(std::string_view topic_directory, std::size_t copy) {
   return fmt::format("{}/topic.meta.{}", topic_directory, copy);
 }

@@ -129,7 +129,9 @@ TEST_CASE("ST-12: the disk's watermarks warn, refuse producing and recover by th
   CHECK(shard.refusal(shard.produce("orders", batch)) == Errc::storage_full);
   // Everything else goes on.
   CHECK(shard.read_all("orders").size() == 2);
-  shard.call(TrimTopicRequest{{"orders", {}}, 0, {Where::Kind::offset, 1}});
+  const auto trimmed = shard.expect<OffsetListReply>(
+      shard.call(TrimTopicRequest{{"orders", {}}, 0, {Where::Kind::offset, 1}}));
+  CHECK(trimmed.offset == Offset{1});
   shard.disk.set_capacity(std::uint64_t{1} << 30);
   shard.advance(seconds(2));
   CHECK(state.get() == 0);

@@ -1,0 +1,127 @@
+#include "tests/broker/shard_fixture.h"
+
+#include <catch2/catch.hpp>
+
+using namespace millrace;
+using namespace millrace::test;
+
+// ST-12: on a full disk everything that makes space works, and with it producing comes back.
+
+namespace {
+
+void fill(RunningShard& shard) {
+  shard.settle();
+  shard.disk.set_capacity(shard.disk.used_bytes());
+}
+
+// The next rename in topics/ finds no room for the longer name.
+void no_room_for_a_name(ShardFixture& shard) {
+  shard.disk.inject({sim::Call::rename, Errc::storage_full, 1, false, "topics/"});
+}
+
+void produce_much(RunningShard& shard, const std::string& topic) {
+  for (int i = 0; i < 40; ++i) shard.must_produce(topic, std::string(10'000, 'x'));
+}
+
+}  // namespace
+
+TEST_CASE("ST-12: a topic is deleted on a disk without a free block, and its space is free") {
+  RunningShard shard;
+  shard.create("orders");
+  shard.create("ballast");
+  shard.must_produce("orders", "x");
+  produce_much(shard, "ballast");
+  fill(shard);
+  shard.expect<DoneReply>(shard.call(DeleteTopicRequest{{"ballast", {}}}));
+  shard.settle();
+  CHECK(shard.disk.names("topics").size() == 1);
+  shard.advance(seconds(2));
+  shard.must_produce("orders", "after");
+}
+
+TEST_CASE("ST-12: a topic is deleted where its directory has no room for another name") {
+  RunningShard shard;
+  shard.create("orders");
+  shard.must_produce("orders", "x");
+  shard.settle();
+  const auto used = shard.disk.used_bytes();
+  no_room_for_a_name(shard);
+  shard.expect<DoneReply>(shard.call(DeleteTopicRequest{{"orders", {}}}));
+  CHECK(shard.topic_names().empty());
+  shard.settle();
+  CHECK(shard.disk.names("topics").empty());
+  CHECK(shard.disk.names("deleted").empty());
+  CHECK(shard.disk.used_bytes() < used);
+}
+
+TEST_CASE("ST-12 ST-27: a loss of power at any step of such a deletion leaves the topic or none") {
+  for (const auto& policy : {sim::CrashPolicy::none(), sim::CrashPolicy::all(),
+                             sim::CrashPolicy::random(), sim::CrashPolicy::kill()}) {
+    for (std::uint64_t operation = 1; operation < 400; ++operation) {
+      INFO("operation " << operation << ", " << policy.to_string());
+      RunningShard shard(operation);
+      shard.create("orders");
+      shard.must_produce("orders", "old");
+      shard.settle();
+      no_room_for_a_name(shard);
+      shard.disk.crash_at(operation, policy);
+      const auto id = shard.send(DeleteTopicRequest{{"orders", {}}});
+      shard.run_until([&] { return shard.has_reply(id); });
+      const auto replies = shard.take(id);
+      const bool answered =
+          replies.size() == 1 && std::holds_alternative<DoneReply>(replies[0].body);
+      const bool crashed = !shard.disk.has_power();
+      shard.crash(policy);
+      shard.disk.lift_faults();
+      shard.must_start();
+      shard.settle();
+      const auto names = shard.topic_names();
+      if (answered) CHECK(names.empty());
+      if (names.empty()) {
+        CHECK(shard.disk.names("topics").empty());
+      } else {
+        CHECK(shard.read_all("orders") == std::vector<std::string>{"old"});
+      }
+      CHECK(shard.disk.names("deleted").empty());
+      if (!crashed) break;
+      REQUIRE(operation < 399);
+    }
+  }
+}
+
+TEST_CASE("ST-10: what is no deleted topic is left alone where deleted topics are") {
+  RunningShard shard;
+  shard.stop();
+  shard.disk.write_file("deleted/notes.txt", std::vector<std::byte>(10));
+  shard.must_start();
+  shard.settle();
+  CHECK(shard.disk.names("deleted") == std::vector<std::string>{"notes.txt"});
+}
+
+TEST_CASE("ST-12: files kept for later segments are given back while the disk is full") {
+  auto options = small_broker_options();
+  RunningShard shard(1, options);
+  shard.create("orders", 1, {"segment_bytes=64 KiB"});
+  produce_much(shard, "orders");
+  shard.call(TrimTopicRequest{{"orders", {}}, 0, {Where::Kind::before_end, 20}});
+  shard.settle();
+  const std::size_t kept = shard.disk.names("pool").size();
+  REQUIRE(kept > 0);
+  fill(shard);
+  shard.advance(seconds(2));
+  shard.settle();
+  CHECK(shard.disk.names("pool").empty());
+  // And what is trimmed now is free at once.
+  fill(shard);
+  shard.advance(seconds(2));
+  CHECK(shard.process->metrics.disk_watermark_state.get() == 2);
+  const auto used = shard.disk.used_bytes();
+  shard.expect<OffsetListReply>(
+      shard.call(TrimTopicRequest{{"orders", {}}, 0, {Where::Kind::before_end, 1}}));
+  shard.settle();
+  CHECK(shard.disk.names("pool").empty());
+  CHECK(shard.disk.used_bytes() < used);
+  shard.disk.set_capacity(std::uint64_t{1} << 30);
+  shard.advance(seconds(2));
+  shard.must_produce("orders", "after");
+}
