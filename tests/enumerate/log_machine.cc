@@ -120,7 +120,14 @@ void LogMachine::put_together(std::size_t batch_bytes, int count) {
 void LogMachine::start_commit(std::size_t batch_bytes, int count) {
   for (int i = 0; i < count; ++i)
     append(make_batch_of_bytes(batch_bytes, static_cast<char>('a' + appended_ % 26)));
-  if (!idle()) storage_.turn();
+  // What a commit waits for comes first.
+  const auto writes = [](const sim::SimDisk::Flying& flying) {
+    return flying.call == sim::Call::synced_write && !flying.path.ends_with("checkpoint");
+  };
+  for (int turns = 0; turns < 20 && !idle(); ++turns) {
+    storage_.turn();
+    if (std::ranges::any_of(disk().flying(), writes)) return;
+  }
 }
 
 void LogMachine::send(std::uint64_t producer, std::uint64_t sequence) {

@@ -155,6 +155,9 @@ void full_disk(LogMachine& m) {
   m.inject(fault(Call::synced_write, Errc::storage_full, 1, "checkpoint"));
   m.trim(Offset{3});
   m.put(3000);
+  m.inject(fault(Call::rename, Errc::storage_full, 1, ".segment"));
+  m.retire();
+  m.put(3000);
   m.close();
 }
 
@@ -185,6 +188,9 @@ void failing_files(LogMachine& m) {
   m.open();
   m.inject(fault(Call::synced_write, Errc::storage_error, 1, ".segment"));
   m.put(3000, 2);
+  m.inject(fault(Call::sync_data, Errc::storage_error, 1, ".segment"));
+  m.cut_power(CrashPolicy::kill());
+  m.open();
   m.close();
   m.open();
   m.put(700);
@@ -272,6 +278,7 @@ void descriptions(ShardMachine& m) {
 void failing_topics(ShardMachine& m) {
   m.open();
   m.inject(fault(Call::synced_write, Errc::storage_full, 1, "topic.meta"));
+  m.inject(fault(Call::close, Errc::storage_error, 1, "topic.meta"));
   m.create("orders");
   m.create("audit");
   m.produce("audit", 0, 300, 2);
@@ -285,6 +292,27 @@ void failing_topics(ShardMachine& m) {
   m.produce("audit", 0, 300, 2);
   m.create("orders");
   m.produce("orders", 0, 300);
+  m.stop();
+}
+
+// No room for the longer name of a deleted topic; then no block at all, and the pool gives back
+// what it kept.
+void full_topics(ShardMachine& m) {
+  m.open();
+  m.create("orders");
+  m.produce("orders", 0, 300, 2);
+  m.inject(fault(Call::rename, Errc::storage_full, 1, "topics/"));
+  m.remove("orders");
+  m.create("audit");
+  m.produce("audit", 0, 7000, 12);
+  m.trim("audit", 10);
+  m.wait(seconds(2));
+  m.inject(fault(Call::remove, Errc::storage_error, 2, "pool/"));
+  if (!m.lost()) m.disk().set_capacity(m.disk().used_bytes());
+  m.wait(seconds(2));
+  if (!m.lost()) m.disk().set_capacity(sim::SimDisk::boundless);
+  m.wait(seconds(2));
+  m.produce("audit", 0, 300);
   m.stop();
 }
 
@@ -322,6 +350,7 @@ const std::vector<Workload>& workloads() {
       {"shard-service", shard<service>},
       {"shard-descriptions", shard<descriptions>},
       {"shard-failing-topics", shard<failing_topics>},
+      {"shard-full-topics", shard<full_topics>},
   };
   return all;
 }
