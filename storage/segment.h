@@ -12,8 +12,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace millrace {
+
+class IndexLoad;
 
 struct Segment {
   SegmentHeader header;
@@ -26,6 +29,10 @@ struct Segment {
   WallTime sealed_at;
   SegmentIndex index;        // empty until loaded, for sealed ones
   bool index_whole = false;  // every batch is reachable from an entry at or before it
+
+  // The index is being loaded or rebuilt, and who waits for that (segment_index_files.h).
+  bool index_loading = false;
+  std::vector<IndexLoad*> index_waiters;
 
   Offset base() const { return header.base_offset; }
 };

@@ -6,6 +6,7 @@
 #include "storage/log_files.h"
 
 #include <cstring>
+#include <utility>
 
 namespace millrace {
 
@@ -72,6 +73,8 @@ IndexLoad::IndexLoad(Disk& disk, SlabPool& slabs, SegmentRef segment, std::strin
       io_(this, Completion::to<&IndexLoad::step, IndexLoad>()) {}
 
 void IndexLoad::start() {
+  if (segment_->index_loading) return segment_->index_waiters.push_back(this);
+  segment_->index_loading = true;
   was_active_ = segment_->active;
   if (was_active_) return rebuild();  // an active segment has no index file
   stage_ = Stage::open;
@@ -105,7 +108,7 @@ void IndexLoad::step(IoResult io) {
     case Stage::close:
       slab_ = {};
       if (!taken_) return rebuild();
-      return call_last(done_, std::vector<SegmentScan::Damage>{});
+      return end(std::vector<SegmentScan::Damage>{});
     case Stage::idle: break;
   }
   UNREACHABLE("an index load completed an I/O it never started");
@@ -141,7 +144,7 @@ void IndexLoad::rebuild() {
   };
   scan_ = std::make_unique<SegmentScan>(
       disk_, slabs_, std::move(plan), note, [this, index](auto found) {
-        if (!found) return call_last(done_, fail(found.error()));
+        if (!found) return end(fail(found.error()));
         if (was_active_) {
           // Appends went on meanwhile, and may have sealed it: what the scan saw comes first, what
           // they noted stays, and where it ends they know.
@@ -157,9 +160,19 @@ void IndexLoad::rebuild() {
                 Position{align_up(found->end_position.value, batch_layout::commit_alignment)};
         }
         segment_->index_whole = true;
-        call_last(done_, std::move(found->damage));
+        end(std::move(found->damage));
       });
   scan_->start();
+}
+
+// This load is gone when its answer has been given; those who wait stay until theirs.
+void IndexLoad::end(Result<std::vector<SegmentScan::Damage>> outcome) {
+  segment_->index_loading = false;
+  const auto waiters = std::exchange(segment_->index_waiters, {});
+  Result<std::vector<SegmentScan::Damage>> same = std::vector<SegmentScan::Damage>{};
+  if (!outcome) same = fail(outcome.error());
+  call_last(done_, std::move(outcome));
+  for (IndexLoad* waiter : waiters) call_last(waiter->done_, same);
 }
 
 }  // namespace millrace

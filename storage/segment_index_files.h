@@ -37,9 +37,11 @@ class IndexWrite {
   FileId file_;
 };
 
+// One load of a segment at a time: who comes meanwhile waits for it, so that however many readers
+// come after a restart, the segment is read once.
 class IndexLoad {
  public:
-  // Damage that a rebuild met; empty when the file served.
+  // Damage that a rebuild met; empty when the file served, or when another load tells of it.
   using Done = std::function<void(Result<std::vector<SegmentScan::Damage>>)>;
 
   IndexLoad(Disk& disk, SlabPool& slabs, SegmentRef segment, std::string index_path,
@@ -51,6 +53,7 @@ class IndexLoad {
   void step(IoResult io);
   bool take(ByteView bytes);
   void rebuild();
+  void end(Result<std::vector<SegmentScan::Damage>> outcome);
 
   enum class Stage { idle, open, size, read, close } stage_ = Stage::idle;
   Disk& disk_;

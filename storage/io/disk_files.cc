@@ -229,6 +229,21 @@ OpenFile& FileTable::at(FileId file) {
   return found;
 }
 
+void FileTable::rename(std::string_view from, std::string_view to) {
+  for (OpenFile& file : files_) {
+    if (file.descriptor < 0) continue;
+    if (auto path = renamed_path(file.path, from, to)) file.path = std::move(*path);
+  }
+}
+
+std::optional<std::string> renamed_path(std::string_view path, std::string_view from,
+                                        std::string_view to) {
+  if (!path.starts_with(from)) return std::nullopt;
+  const std::string_view below = path.substr(from.size());
+  if (!below.empty() && below.front() != '/') return std::nullopt;
+  return std::string(to).append(below);
+}
+
 OpenFile FileTable::remove(FileId file) {
   OpenFile& found = at(file);
   CHECK(found.in_flight == 0, "a file is closed only when nothing is in flight on it");

@@ -129,6 +129,9 @@ class FileTable {
   FileId add(int descriptor, std::string path, bool is_direct);
   // The id must be open; a closed or invented one is a broken invariant.
   OpenFile& at(FileId file);
+  // What is open under this name, or below it, has the new one from now on: error texts tell where
+  // to look.
+  void rename(std::string_view from, std::string_view to);
   // The id is dead from now on; the caller closes the descriptor.
   OpenFile remove(FileId file);
 
@@ -136,6 +139,10 @@ class FileTable {
   std::vector<OpenFile> files_;
   std::vector<std::int32_t> free_;
 };
+
+// What `path` is called after `from` became `to`; nothing: it has another name.
+std::optional<std::string> renamed_path(std::string_view path, std::string_view from,
+                                        std::string_view to);
 
 // The slices of one write, and how far it has got.
 class WriteProgress {

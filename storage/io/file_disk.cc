@@ -205,6 +205,7 @@ void FileDisk::deliver(Operation& operation) {
     result =
         static_cast<std::size_t>(files_.add(descriptor, operation.path, operation.is_direct).value);
   }
+  if (operation.call == DiskCall::rename && result) files_.rename(operation.path, operation.to);
   Completion& done = *operation.done;
   free_.push_back(operation);
   done.finish(std::move(result));

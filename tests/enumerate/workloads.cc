@@ -142,7 +142,7 @@ void foreign_segment(LogMachine& m) {
 void full_disk(LogMachine& m) {
   m.open();
   m.put(3000, 2);
-  m.inject(fault(Call::synced_write, Errc::storage_full, 1, "pool/"));
+  m.inject(fault(Call::synced_write, Errc::storage_full, 1, ".segment"));
   m.put(3000, 2);
   m.inject(fault(Call::preallocate, Errc::storage_full));
   m.put(9000, 2);

@@ -412,3 +412,37 @@ TEST_CASE("an I/O may be started from the callback of another") {
   CHECK(chain.last_ok);
   CHECK(chain.steps == 100);
 }
+
+TEST_CASE("an error names a file by the name that it has now") {
+  const TempDir directory;
+  IoFixture io(each_backend(), directory.path());
+  const auto rename = [&](std::string_view from, std::string_view to) {
+    Waited waited;
+    io.disk().rename(waited.completion, from, to);
+    io.wait_for(waited.is_done);
+    return waited.result.has_value();
+  };
+  for (const char* name : {"pool", "log"}) {
+    Waited made;
+    io.disk().make_directory(made.completion, name);
+    io.wait_for(made.is_done);
+  }
+  const FileId file = io.opened("pool/1.free", OpenMode::create);
+  const FileId below = io.opened("log/2.free", OpenMode::create);
+  REQUIRE(rename("pool/1.free", "log/0.segment"));
+  REQUIRE(rename("log", "moved"));
+  // A limit of the process makes both fail.
+  std::signal(SIGXFSZ, SIG_IGN);
+  const LoweredLimit limit(RLIMIT_FSIZE, 4096);
+  const auto error_of = [&](FileId id) {
+    Waited waited;
+    io.disk().set_length(waited.completion, id, 1 * MiB);
+    io.wait_for(waited.is_done);
+    REQUIRE_FALSE(waited.result.has_value());
+    return waited.result.error().text;
+  };
+  CHECK(error_of(file).find("moved/0.segment") != std::string::npos);
+  CHECK(error_of(below).find("moved/2.free") != std::string::npos);
+  CHECK(io.close(file).has_value());
+  CHECK(io.close(below).has_value());
+}

@@ -305,6 +305,13 @@ IoResult SimDisk::execute(Operation& operation) {
   UNREACHABLE("every call is carried out");
 }
 
+void SimDisk::rename_handles(std::string_view from, std::string_view to) {
+  for (Handle& handle : handles_) {
+    if (handle.node == nullptr) continue;
+    if (auto path = renamed_path(handle.path, from, to)) handle.path = std::move(*path);
+  }
+}
+
 // The id is dead, whatever the answer.
 void SimDisk::close_handle(Handle& handle) {
   --(handle.access == Access::direct ? handle.node->direct_opens : handle.node->buffered_opens);
@@ -410,7 +417,10 @@ IoResult SimDisk::execute_name(const Operation& operation) {
       done = image_.remove(operation.path, SimNode::Kind::directory);
       break;
     case Call::remove: done = image_.remove(operation.path, SimNode::Kind::file); break;
-    case Call::rename: done = image_.rename(operation.path, operation.to); break;
+    case Call::rename:
+      done = image_.rename(operation.path, operation.to);
+      if (done) rename_handles(operation.path, operation.to);
+      break;
     case Call::sync_directory: {
       const auto node = image_.find(operation.path);
       if (node == nullptr) return fail(Errc::not_found, operation.path);

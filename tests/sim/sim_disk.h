@@ -223,6 +223,7 @@ class SimDisk final : public Disk {
   bool has_room(const SimNode& file, std::uint64_t begin, std::uint64_t end) const;
   Handle& handle_of(FileId file);
   static void close_handle(Handle& handle);
+  void rename_handles(std::string_view from, std::string_view to);
   std::string name_of(const Operation& operation) const;
 
   Random& random_;

@@ -166,7 +166,7 @@ TEST_CASE("G4 a checkpoint keeps of a session what is durable and no more") {
   // Staged and on its way; the trim's checkpoint goes to another file.
   SimDisk::Fault never;
   never.call = Call::synced_write;
-  never.path = "pool/";
+  never.path = ".segment";
   f.storage.disk().inject(never);
   REQUIRE(f.storage.append(make_batch("staged", session)));
   f.storage.log().trim(Offset{1}, [](Result<void>) {});

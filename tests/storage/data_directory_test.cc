@@ -32,6 +32,17 @@ Opened open_directory(const std::string& path, DataDirectoryOptions options = {}
   return DataDirectory::open(path, clock, random, options);
 }
 
+// Ten seconds go by whenever somebody looks: waiting is a number of looks.
+class HastyClock final : public Clock {
+ public:
+  Instant now() override {
+    ++looks;
+    return Instant{0} + seconds(10 * looks);
+  }
+  WallTime wall() override { return WallTime{0}; }
+  std::int64_t looks = 0;
+};
+
 void require_refused(const Opened& opened, std::string_view part) {
   REQUIRE_FALSE(opened.has_value());
   CHECK(opened.error().code == Errc::data_dir_refused);
@@ -128,14 +139,15 @@ TEST_CASE("ST-28 a second broker on one data directory is refused at once") {
   REQUIRE(first.has_value());
   DataDirectoryOptions options;
   options.lock_wait = seconds(600);  // for a holder that is gone; this one is alive
-  SystemClock clock;
-  const Instant began = clock.now();
-  const auto second = open_directory(outer / "data", options);
+  HastyClock clock;
+  Random random(43);
+  const auto second = DataDirectory::open(outer / "data", clock, random, options);
   REQUIRE_FALSE(second.has_value());
   CHECK(second.error().code == Errc::data_dir_in_use);
   CHECK(second.error().text.find(std::to_string(getpid())) != std::string::npos);
   CHECK(second.error().text.find(outer / "data") != std::string::npos);
-  CHECK(clock.now() - began < options.lock_wait);
+  // Where /proc does not say who is alive, the long wait is right.
+  if (fs::exists("/proc/self/stat")) CHECK(clock.looks < 10);
   first->reset();
   CHECK(open_directory(outer / "data").has_value());
 }

@@ -4,6 +4,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <memory>
+#include <vector>
+
 using namespace millrace;
 using namespace millrace::sim;
 using namespace millrace::test;
@@ -147,4 +150,55 @@ TEST_CASE("a close waits for the reads and searches in flight, and answers none 
   REQUIRE_FALSE(answered);
   f.close();
   REQUIRE(f.storage.disk().open_files() == 0);
+}
+
+TEST_CASE("G9 however many cold readers come after a restart, a segment is scanned once") {
+  for (const bool sealed : {false, true}) {
+    INFO((sealed ? "sealed, without an index file" : "active"));
+    auto options = small_log_options();
+    options.segment_bytes = sealed ? 256 * KiB : 4 * MiB;
+    LogFixture f(1, {.log = options});
+    if (sealed) {
+      f.put_segments(2);
+      f.close();
+      f.storage.disk().remove_file(f.storage.path("00000000000000000000.index"));
+      f.open();
+    } else {
+      f.put_many(300, 4000);
+      f.reopen();
+    }
+    const std::uint64_t segment_bytes =
+        f.storage.disk().live_file(f.storage.segment_path(0))->size();
+    constexpr std::uint64_t readers = 64;
+    const auto before = f.storage.disk().bytes_read();
+    std::vector<std::unique_ptr<LogRead>> reads;
+    std::uint64_t answered = 0;
+    for (std::uint64_t i = 0; i < readers; ++i)
+      reads.push_back(f.storage.log().verify(Offset{i % 40}, 4 * KiB, [&](const auto& result) {
+        REQUIRE(result);
+        REQUIRE_FALSE(result->buffers.empty());
+        ++answered;
+      }));
+    REQUIRE(f.storage.run_until([&] { return answered == readers; }));
+    // A window for each, and one scan.
+    constexpr std::uint64_t window = 132 * KiB;
+    REQUIRE(f.storage.disk().bytes_read() - before <= segment_bytes + MiB + readers * window);
+  }
+}
+
+TEST_CASE("ST-17 when the scan that cold readers wait for fails, each of them is told") {
+  LogFixture f;
+  f.put_many(10, 4000);
+  f.reopen();
+  f.storage.disk().inject({Call::read, Errc::storage_error, 1, false, ".segment"});
+  std::size_t failed = 0;
+  std::vector<std::unique_ptr<LogRead>> reads;
+  for (std::uint64_t i = 0; i < 5; ++i)
+    reads.push_back(f.storage.log().verify(Offset{i}, 4 * KiB, [&](const auto& result) {
+      REQUIRE_FALSE(result);
+      REQUIRE(result.error().code == Errc::storage_error);
+      ++failed;
+    }));
+  REQUIRE(f.storage.run_until([&] { return failed == 5; }));
+  f.require_all(true);
 }
