@@ -117,7 +117,7 @@ TEST_CASE("a second signal ends it at once with 1, and nothing acknowledged is l
 TEST_CASE("ST-20 PS-01 a second signal ends a stop that hangs") {
   const TempDir dir;
   MillracedProcess broker(
-      MillracedProcess::on(dir / "data", {"--set", "limits.stop_deadline=10min"}));
+      MillracedProcess::on(dir / "data", {"--set", "limits.stop_deadline=15s"}));
   broker.ready();
   if (!broker.hang()) {
     WARN("skipped: this host does not let us stop the threads of another process");
