@@ -31,6 +31,11 @@ struct Observation {
   std::string state;    // as the broker tells it
 };
 
+// What an answer that should have been another one says, for a complaint.
+std::string error_of(const std::optional<ReplyBody>& reply);
+// Of a refusal.
+std::optional<Errc> code_of(const std::optional<ReplyBody>& reply);
+
 class ShardMachine final : public Machine {
  public:
   using Script = void (*)(ShardMachine&);
