@@ -181,9 +181,13 @@ void CatalogStore::Deletion::step(IoResult result) {
     to = deleted_topic_path(id);
     return rename();
   }
+  const bool not_found = !renamed && !result && result.error().code == Errc::not_found;
+  // It is deleted/ that is not there.
+  if (not_found && to == deleted_topic_path(id))
+    return store.on_deleted(*this, fail(Errc::storage_full, "no space to rename the topic"));
   // Gone already: an earlier deletion may have failed between the new name and its sync, and the
   // name is durable only behind one.
-  const bool was_gone = !renamed && !result && result.error().code == Errc::not_found;
+  const bool was_gone = not_found;
   if (!result && !was_gone) return store.on_deleted(*this, fail(result.error()));
   if (renamed) return store.on_deleted(*this, {});
   renamed = true;

@@ -54,6 +54,22 @@ TEST_CASE("ST-12: a topic is deleted where its directory has no room for another
   CHECK(shard.disk.used_bytes() < used);
 }
 
+TEST_CASE("ST-12 ST-27: a topic that finds no room for any other name stands, and is told so") {
+  RunningShard shard;
+  shard.create("orders");
+  shard.must_produce("orders", "x");
+  shard.stop();
+  // That directory could not be made.
+  shard.disk.rename_file("deleted", "elsewhere");
+  shard.disk.inject({sim::Call::make_directory, Errc::storage_error, 1, false, "deleted"});
+  shard.must_start();
+  no_room_for_a_name(shard);
+  CHECK(shard.refusal(shard.call(DeleteTopicRequest{{"orders", {}}})) == Errc::storage_full);
+  shard.expect<DoneReply>(shard.call(DeleteTopicRequest{{"orders", {}}}));
+  shard.restart();
+  CHECK(shard.topic_names().empty());
+}
+
 TEST_CASE("ST-12 ST-27: a loss of power at any step of such a deletion leaves the topic or none") {
   for (const auto& policy : {sim::CrashPolicy::none(), sim::CrashPolicy::all(),
                              sim::CrashPolicy::random(), sim::CrashPolicy::kill()}) {
