@@ -7,7 +7,7 @@
 // its line for room. What is being read from disk for it is reserved first, and what the port has
 // taken counts until the network has it. All clients together stay below reply_bytes_max the same
 // way. Above it a client that holds nothing still gets a first small reply, as long as all of these
-// stay below a quarter more: those who do not read must not stop those who do. A large reply
+// stay below a quarter more: a few hundred who do not read do not stop those who do. A large reply
 // without data (a list of very many topics) that has no room is refused as overloaded.
 //
 // A client that is gone keeps its (silent) entry until the turn, which tells the other parts; so no

@@ -70,7 +70,17 @@ class SegmentPool {
   bool keeping_ = true;
   std::uint64_t next_name_ = 1;
   std::vector<Pooled> files_;
-  enum class Stage { idle, make, sync, list, open, size, close, remove, shrink } stage_ = Stage::idle;
+  enum class Stage {
+    idle,
+    make,
+    sync,
+    list,
+    open,
+    size,
+    close,
+    remove,
+    shrink
+  } stage_ = Stage::idle;
   Completion io_;
   std::vector<DirectoryEntry> entries_;
   std::size_t at_entry_ = 0;

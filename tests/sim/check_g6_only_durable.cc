@@ -34,12 +34,15 @@ void check_g6_is_durable(Oracle& oracle, const SimDisk& disk, const Delivery& de
   const auto directory =
       partition_path(topic_path(oracle.topics[delivery.topic].id), delivery.partition);
   const auto name = disk.floor_name(directory, segment_file_name(header.base_offset), ".segment");
-  // Retention may take a file while its bytes are on their way to a reader.
-  if (name.empty() || header.end_offset() <= durable_start(disk, directory)) return;
+  // Retention, or the topic's deletion, may take a file while its bytes are on their way to a
+  // reader.
+  if (header.end_offset() <= durable_start(disk, directory)) return;
+  if (name.empty() && oracle.topics[delivery.topic].state != TopicRecord::State::standing) return;
   const auto path = join_path(directory, name);
   const auto* live = disk.live_file(path);
-  if (live == nullptr || live->size() < header.position + header.batch_bytes()) return;
-  const auto* file = disk.durable_file(path);
+  const bool is_there = !name.empty() && live != nullptr;
+  if (is_there && live->size() < header.position + header.batch_bytes()) return;
+  const auto* file = is_there ? disk.durable_file(path) : nullptr;
   const auto holds = [&](std::uint64_t at, ByteView bytes) {
     return at + bytes.size() <= file->size() &&
            std::equal(bytes.begin(), bytes.end(), file->begin() + static_cast<std::ptrdiff_t>(at));
