@@ -77,6 +77,7 @@ void SegmentHeaders::take(std::size_t bytes) {
   } else {
     segment_->header = std::move(*header);
   }
+  if (!foreign_.empty()) foreign_id_ = header->segment_id;
 }
 
 void SegmentHeaders::move_aside() {
@@ -95,8 +96,9 @@ void SegmentHeaders::step_aside(IoResult io) {
       stage_ = Stage::move_aside;
       return disk_.rename(
           io_, segment_->path,
-          fmt::format("{}/{}-{}-{}", quarantine_directory, identity_.topic_id.to_hex(),
-                      identity_.partition, segment_file_name(segment_->base())));
+          // With the id of the file's own header: nothing that lies there already is replaced.
+          fmt::format("{}/{}-{}-{:016x}-{}", quarantine_directory, identity_.topic_id.to_hex(),
+                      identity_.partition, foreign_id_, segment_file_name(segment_->base())));
     case Stage::move_aside:
       if (!io) {
         found_.left_in_place.push_back(

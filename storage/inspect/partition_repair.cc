@@ -279,7 +279,8 @@ Result<void> PartitionRepair::apply() {
   return {};
 }
 
-// As a broker names what it sets aside; a number behind it where that name is taken.
+// A broker's names for what it sets aside have an id more. A number behind it where the name is
+// taken.
 std::string PartitionRepair::quarantine_name(const std::string& file) const {
   const std::string name = fmt::format("{}/{}-{}-{}", quarantine_directory,
                                        files_.topic_id.to_hex(), files_.partition, base_name(file));
