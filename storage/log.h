@@ -79,11 +79,11 @@ struct ReadResult {
   Offset next_offset;  // where the next read goes on
 };
 
-// One read from disk in flight. Owner: whoever asked; may be destroyed at any time (the I/O then
-// finishes unseen).
 // What a read from disk takes of memory at the least, however little is asked for.
 inline constexpr std::size_t read_memory_min = 128 * KiB;
 
+// One read from disk in flight. Owner: whoever asked; may be destroyed at any time (the I/O then
+// finishes unseen).
 class LogRead {
  public:
   virtual ~LogRead() = default;
