@@ -10,6 +10,9 @@ namespace millrace {
 
 namespace {
 
+// Room that a full disk refused is asked for again at most this often.
+constexpr Duration room_pause = milliseconds(500);
+
 // Room grows by doubling: few logs have many sessions.
 std::size_t room_for(std::size_t sessions) {
   constexpr std::size_t largest =
@@ -33,7 +36,9 @@ CheckpointSchedule::CheckpointSchedule(const LogEnvironment& environment,
       tail_(tail),
       file_(file),
       owner_(owner),
-      idle_timer_(this, [](void* self) { static_cast<CheckpointSchedule*>(self)->on_idle(); }) {}
+      idle_timer_(this, [](void* self) { static_cast<CheckpointSchedule*>(self)->on_idle(); }),
+      room_timer_(this,
+                  [](void* self) { static_cast<CheckpointSchedule*>(self)->on_room_timer(); }) {}
 
 void CheckpointSchedule::begin() {
   running_ = true;
@@ -44,6 +49,7 @@ void CheckpointSchedule::begin() {
 void CheckpointSchedule::pause() {
   running_ = false;
   idle_timer_.cancel();
+  room_timer_.cancel();
 }
 
 void CheckpointSchedule::resume() {
@@ -107,14 +113,33 @@ void CheckpointSchedule::on_written(const Result<void>& written, Offset start) {
   owner_.on_ended();
 }
 
-bool CheckpointSchedule::has_room() const {
-  return room_for(state_.producers.size()) <= std::max(file_.room(), room_given_up_);
+bool CheckpointSchedule::has_room(std::size_t sessions) const {
+  return room_for(sessions) <= std::max(file_.room(), room_given_up_);
 }
+
+bool CheckpointSchedule::has_room() const { return has_room(state_.producers.size()); }
 
 void CheckpointSchedule::make_room() {
   room_wanted_ = file_.busy();
-  if (room_wanted_) return;
-  file_.reserve(room_for(state_.producers.size()), [this](auto made) { on_reserved(made); });
+  if (!room_wanted_) make_room(state_.producers.size());
+}
+
+void CheckpointSchedule::make_room(std::size_t sessions) {
+  room_asked_ = room_for(sessions);
+  file_.reserve(room_asked_, [this](auto made) { on_reserved(made); });
+}
+
+Result<void> CheckpointSchedule::admit_session(std::uint64_t producer_id) {
+  if (room_error_.code == Errc::ok || producer_id == 0) return {};
+  if (state_.producers.find(producer_id) != nullptr) return {};
+  if (has_room(state_.producers.size() + 1)) return {};
+  environment_.timers.arm(room_timer_, std::max(room_retry_at_, environment_.clock.now()));
+  return fail(room_error_);
+}
+
+// What is under way may be room as well; who is refused meanwhile comes here again.
+void CheckpointSchedule::on_room_timer() {
+  if (running_ && !file_.busy()) make_room(state_.producers.size() + 1);
 }
 
 // A disk that refuses for another reason than want of space costs the promise that space can be
@@ -126,9 +151,16 @@ void CheckpointSchedule::on_reserved(const Result<void>& reserved) {
   if (!reserved && !passes) {
     diag::warn("log", "{}: no room for checkpoints ahead: {}", identity_.directory,
                reserved.error().text);
-    room_given_up_ = room_for(state_.producers.size());
+    room_given_up_ = std::max(room_given_up_, room_asked_);
   }
-  owner_.on_room_made(passes ? reserved : Result<void>{});
+  room_error_ = passes ? reserved.error() : Error{};
+  room_retry_at_ = environment_.clock.now() + room_pause;
+  // Nobody waits for room that was asked for ahead.
+  if (passes && !has_room()) {
+    owner_.on_room_made(reserved);
+  } else {
+    owner_.on_room_made({});
+  }
   write();
   owner_.on_ended();
 }

@@ -33,7 +33,7 @@ class CheckpointSchedule {
     // start_offset may have moved, durably. Both slots of the checkpoint say at least
     // `in_both_slots`: whichever may be lost, the other one does not miss what lies below.
     virtual void on_start_saved(Offset in_both_slots) = 0;
-    // There is room now, or why not.
+    // There is room now for every session of the log, or why not.
     virtual void on_room_made(const Result<void>& made) = 0;
     // No checkpoint is in flight.
     virtual void on_ended() = 0;
@@ -70,6 +70,10 @@ class CheckpointSchedule {
   // Whether every session of the log, staged ones included, fits a checkpoint.
   bool has_room() const;
   void make_room();
+  // Once the disk had none, a session more is not staged, to be taken back with all that waits with
+  // it: ok, or why not. Whoever is refused has the disk asked again, beside the commits, at most
+  // once in a while.
+  Result<void> admit_session(std::uint64_t producer_id);
 
   // -- contents
   Checkpoint contents() const;
@@ -80,8 +84,11 @@ class CheckpointSchedule {
  private:
   void write();
   void on_written(const Result<void>& written, Offset start);
+  bool has_room(std::size_t sessions) const;
+  void make_room(std::size_t sessions);
   void on_reserved(const Result<void>& reserved);
   void on_idle();
+  void on_room_timer();
 
   LogEnvironment environment_;
   const LogIdentity& identity_;
@@ -93,12 +100,16 @@ class CheckpointSchedule {
   bool running_ = false;
   bool wanted_ = false;
   bool room_wanted_ = false;
+  std::size_t room_asked_ = 0;
   std::size_t room_given_up_ = 0;  // asked for in vain, for another reason than a full disk
+  Error room_error_;               // why there was none the last time; Errc::ok: there was
+  Instant room_retry_at_;
   std::vector<Done> waiting_, waiting_for_next_;
   std::uint64_t bytes_since_ = 0;
   Offset pending_start_;
   Offset saved_start_;  // what the newest slot says
   Timer idle_timer_;
+  Timer room_timer_;
 };
 
 }  // namespace millrace

@@ -87,6 +87,7 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   void on_room_made(const Result<void>& made) override;
   void on_ended() override;
   void on_taken_back(const Result<void>& outcome);
+  static Error pause_for(const Error& error);
   void fail_log(const Error& error);
   void on_start_saved(Offset in_both_slots) override;
   void proceed();
@@ -113,7 +114,8 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   std::unique_ptr<Recovery> recovery_;
   std::unique_ptr<Truncation> truncation_;
   Instant full_until_{INT64_MIN};
-  Error pause_error_;  // told while appends pause
+  Error pause_error_;        // told while appends pause
+  bool lacks_room_ = false;  // what is being taken back had no room for its sessions
 
   AgeClock age_clock_;
   Done life_done_;
@@ -283,6 +285,8 @@ Result<void> Log::Impl::admit(const BatchView& batch) {
   const std::uint64_t staged = tail_.staged_bytes();
   if (staged != 0 && staged + batch.bytes().size() > options_.staged_bytes_max)
     return fail(Errc::overloaded, fmt::format("{} bytes wait for the disk already", staged));
+  if (auto room = checkpoints_.admit_session(batch.header().producer_id); !room)
+    return fail(pause_for(room.error()));
   if (state_.appended_end.value + batch.header().event_count > offset_max.value)
     return fail(Errc::offset_out_of_range, "the partition has used all its offsets");
   return {};
@@ -311,7 +315,8 @@ bool Log::Impl::may_commit() {
 
 void Log::Impl::on_room_made(const Result<void>& made) {
   if (tail_.is_taking_back()) return;
-  if (!made) return on_write_failed(made.error());
+  lacks_room_ = !made;
+  if (lacks_room_) return on_write_failed(made.error());
   tail_.flush();
 }
 
@@ -323,22 +328,27 @@ void Log::Impl::on_ended() {
 // -- when the disk refuses
 // ---------------------------------------------------------------------------------
 
+Error Log::Impl::pause_for(const Error& error) {
+  if (error.code != Errc::storage_full)
+    return {error.code, error.text + "; appends resume by themselves"};
+  return {Errc::storage_full,
+          "no space left for this log; free space or trim topics, appends resume by themselves"};
+}
+
 void Log::Impl::on_write_failed(const Error& error) {
   // A full disk and a want of descriptors pass; nothing else is tried again.
-  const bool is_full = error.code == Errc::storage_full;
-  if ((!is_full && error.code != Errc::overloaded) || !state_.refusal.empty())
-    return fail_log(error);
-  pause_error_ = is_full ? Error{Errc::storage_full,
-                                 "no space left for this log; free space or trim topics, appends "
-                                 "resume by themselves"}
-                         : Error{Errc::overloaded, error.text + "; appends resume by themselves"};
+  const bool passes = error.code == Errc::storage_full || error.code == Errc::overloaded;
+  if (!passes || !state_.refusal.empty()) return fail_log(error);
+  pause_error_ = pause_for(error);
   diag::warn("log", "{}: appends pause: {}", identity_.directory, error.text);
   tail_.take_back([this](auto outcome) { on_taken_back(outcome); });
 }
 
 void Log::Impl::on_taken_back(const Result<void>& outcome) {
   if (!outcome) return fail_log(outcome.error());
-  full_until_ = environment_.clock.now() + full_pause;
+  // Without room for a session more, those that the log has go on.
+  const bool goes_on = std::exchange(lacks_room_, false) && checkpoints_.has_room();
+  if (!goes_on) full_until_ = environment_.clock.now() + full_pause;
   listener_.on_append_failed(pause_error_);
 }
 

@@ -134,6 +134,9 @@ std::unique_ptr<SegmentWriter> LogTail::make_writer(const SegmentHeader& header,
 
 void LogTail::flush() {
   if (is_taking_back() || !state_.refusal.empty() || create_) return;
+  // While a write is in flight the owner is asked nothing: what it does so that one more may begin
+  // can fail like the write, and the log takes back one thing at a time.
+  if (const SegmentWriter* writer = oldest(); writer != nullptr && writer->writing()) return;
   if (sealing_) {
     if (!may_commit(*sealing_)) return;
     if (!sealing_->attached()) return start_create(*sealing_);
@@ -235,6 +238,9 @@ void LogTail::seal(const SegmentRef& segment, FileId file, IndexFile index) {
 
 void LogTail::take_back(TailCut::Done done) {
   CHECK(!is_taking_back(), "one thing at a time");
+  // What failed has ended, and nothing begins beside a creation, a write, or a wait for may_commit.
+  // So the writers below are not replaced under a creation, and no write fails during the cut.
+  CHECK(!create_ && (!oldest() || !oldest()->writing()), "nothing is written any more");
   taken_back_ = std::move(done);
   cut();
 }

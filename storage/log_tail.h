@@ -42,7 +42,8 @@ class LogTail {
     virtual void on_segment_made() = 0;
     virtual void on_write_failed(const Error& error) = 0;
     // Whether what is staged may be written. If not, what it waits for is under way, and flush is
-    // called when that has ended. Called from inside flush.
+    // called when that has ended. Called from inside flush, while nothing is written; nothing is
+    // until it has answered yes.
     virtual bool may_commit() = 0;
     // Something of the tail is no longer in flight.
     virtual void on_ended() = 0;
