@@ -176,20 +176,22 @@ CatalogStore::Deletion::Deletion(CatalogStore& s, const TopicId& i, Done d)
 void CatalogStore::Deletion::rename() { store.disk_.rename(io, topic_path(id), to); }
 
 void CatalogStore::Deletion::step(IoResult result) {
-  const bool no_room = !renamed && !result && result.error().code == Errc::storage_full;
-  if (no_room && to != deleted_topic_path(id)) {
+  if (renamed && !result) return store.on_deleted(*this, fail(result.error()));
+  if (renamed) return store.on_deleted(*this, {});
+  const bool no_room = !result && result.error().code == Errc::storage_full;
+  const bool not_found = !result && result.error().code == Errc::not_found;
+  const bool is_fallback = to == deleted_topic_path(id);
+  if (no_room && !is_fallback) {
     to = deleted_topic_path(id);
     return rename();
   }
-  const bool not_found = !renamed && !result && result.error().code == Errc::not_found;
-  // It is deleted/ that is not there.
-  if (not_found && to == deleted_topic_path(id))
+  // The topic was there when topics/ had no room: what is not found is deleted/.
+  if (not_found && is_fallback)
     return store.on_deleted(*this, fail(Errc::storage_full, "no space to rename the topic"));
   // Gone already: an earlier deletion may have failed between the new name and its sync, and the
   // name is durable only behind one.
-  const bool was_gone = not_found;
+  was_gone = not_found;
   if (!result && !was_gone) return store.on_deleted(*this, fail(result.error()));
-  if (renamed) return store.on_deleted(*this, {});
   renamed = true;
   // Where the name went is no matter: what counts is that it is not in topics/ any more.
   store.disk_.sync_directory(io, topics_directory);
@@ -204,6 +206,8 @@ void CatalogStore::on_deleted(Deletion& deletion, Result<void> result) {
   const auto dead = extract(deletions_, deletion);
   // Without a durable name the files stay: after a crash the topic might stand again.
   if (result) remove_tree(deletion.to);
+  // Where an earlier deletion has put them nobody has kept.
+  if (result && deletion.was_gone) remove_tree(deleted_topic_path(deletion.id));
   deletion.done(std::move(result));
 }
 

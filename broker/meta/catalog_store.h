@@ -57,6 +57,7 @@ class CatalogStore {
     Done done;
     std::string to;  // what it is called until it is removed
     bool renamed = false;
+    bool was_gone = false;  // from topics/<id>, before this deletion
     Completion io;
   };
 

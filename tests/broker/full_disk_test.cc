@@ -141,3 +141,34 @@ TEST_CASE("ST-12: files kept for later segments are given back while the disk is
   shard.advance(seconds(2));
   shard.must_produce("orders", "after");
 }
+
+TEST_CASE("ST-12 ST-27: without deleted/ a deletion without room for a name says that it failed") {
+  ShardFixture shard;
+  shard.disk.inject({sim::Call::make_directory, Errc::storage_full, 1, false, "deleted"});
+  shard.must_start();
+  shard.create("orders");
+  shard.must_produce("orders", "x");
+  no_room_for_a_name(shard);
+  CHECK(shard.refusal(shard.call(DeleteTopicRequest{{"orders", {}}})) == Errc::storage_full);
+  CHECK(shard.topic_names() == std::vector<std::string>{"orders"});
+  shard.expect<DoneReply>(shard.call(DeleteTopicRequest{{"orders", {}}}));
+  shard.settle();
+  shard.restart();
+  CHECK(shard.topic_names().empty());
+  CHECK(shard.disk.names("topics").empty());
+}
+
+TEST_CASE("ST-12 ST-15: a deletion tried again after a failed sync leaves no file") {
+  RunningShard shard;
+  shard.create("orders");
+  shard.must_produce("orders", "x");
+  shard.settle();
+  no_room_for_a_name(shard);
+  shard.disk.inject({sim::Call::sync_directory, Errc::storage_error, 1, false, "topics"});
+  CHECK(shard.refusal(shard.call(DeleteTopicRequest{{"orders", {}}})) == Errc::storage_error);
+  REQUIRE(shard.disk.names("deleted").size() == 1);
+  shard.expect<DoneReply>(shard.call(DeleteTopicRequest{{"orders", {}}}));
+  shard.settle();
+  CHECK(shard.disk.names("topics").empty());
+  CHECK(shard.disk.names("deleted").empty());
+}
