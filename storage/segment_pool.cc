@@ -75,8 +75,12 @@ void SegmentPool::on_step(IoResult result) {
       return next_entry();
     case Stage::shrink:
       stage_ = Stage::idle;
-      // What could not be removed is found again by the next start.
-      if (result) set_keeping(keeping_);
+      if (result) return set_keeping(keeping_);
+      // Until somebody says again that nothing is to be kept; the others have their turn first.
+      if (result.error().code != Errc::not_found) {
+        bytes_ += shrinking_.bytes;
+        files_.insert(files_.begin(), std::move(shrinking_));
+      }
       return;
     case Stage::idle: break;
   }
@@ -125,7 +129,8 @@ void SegmentPool::set_keeping(bool keeping) {
   auto file = take();
   if (!file) return;
   stage_ = Stage::shrink;
-  disk_.remove(io_, file->path);
+  shrinking_ = std::move(*file);
+  disk_.remove(io_, shrinking_.path);
 }
 
 bool SegmentPool::has_room(std::uint64_t bytes) const {

@@ -51,7 +51,7 @@ class SegmentPool {
   // Hands out a file; it is no longer the pool's.
   std::optional<Pooled> take();
   // While the disk is full nothing is kept, and what was kept is removed: the space is wanted by
-  // all.
+  // all. To be said again and again: what could not be removed is tried again then.
   void set_keeping(bool keeping);
   // Nothing of its own is in flight.
   bool idle() const { return stage_ == Stage::idle; }
@@ -70,6 +70,7 @@ class SegmentPool {
   bool keeping_ = true;
   std::uint64_t next_name_ = 1;
   std::vector<Pooled> files_;
+  Pooled shrinking_;  // being removed
   enum class Stage {
     idle,
     make,

@@ -64,8 +64,15 @@ void SegmentRemoval::step(IoResult io) {
       if (!io) return call_last(done_, fail(io.error()));
       return next_free();
     case Stage::free:
-      // One that keeps its name is removed at the next start.
-      if (io) pool_.put({SegmentPool::free_path(pooled_[freed_].path), pooled_[freed_].bytes});
+      if (!io) {
+        // It can never be given away, and its space is wanted.
+        stage_ = Stage::remove_moving;
+        return disk_.remove(io_, pooled_[freed_].path);
+      }
+      pool_.put({SegmentPool::free_path(pooled_[freed_].path), pooled_[freed_].bytes});
+      ++freed_;
+      return next_free();
+    case Stage::remove_moving:  // or it stays, and is removed by the next start
       ++freed_;
       return next_free();
     case Stage::idle: break;

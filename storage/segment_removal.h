@@ -37,7 +37,8 @@ class SegmentRemoval {
     take_segment,
     sync_log_directory,
     sync_pool_directory,
-    free
+    free,
+    remove_moving
   } stage_ = Stage::idle;
   Disk& disk_;
   SegmentPool& pool_;

@@ -172,3 +172,17 @@ TEST_CASE("ST-12 ST-15: a deletion tried again after a failed sync leaves no fil
   CHECK(shard.disk.names("topics").empty());
   CHECK(shard.disk.names("deleted").empty());
 }
+
+TEST_CASE("ST-12: a kept file that could not be removed is removed by the next attempt") {
+  RunningShard shard;
+  shard.create("orders", 1, {"segment_bytes=64 KiB"});
+  produce_much(shard, "orders");
+  shard.call(TrimTopicRequest{{"orders", {}}, 0, {Where::Kind::before_end, 20}});
+  fill(shard);
+  REQUIRE(shard.disk.names("pool").size() > 1);
+  shard.disk.inject({sim::Call::remove, Errc::storage_error, 1, false, "pool/"});
+  shard.advance(seconds(3));
+  shard.settle();
+  CHECK(shard.disk.faults_hit() == 1);
+  CHECK(shard.disk.names("pool").empty());
+}

@@ -152,3 +152,19 @@ TEST_CASE("ST-12 a pool whose directory cannot grow keeps no file, and the space
   require_trimmed(f);
   REQUIRE(f.storage.disk().used_bytes() < used);
 }
+
+TEST_CASE("ST-12 ST-25 a trimmed segment that cannot be kept for later gives its space back") {
+  LogFixture f;
+  f.put_segments(4);
+  fill(f);
+  const auto used = f.storage.disk().used_bytes();
+  f.storage.disk().inject({.call = Call::rename,
+                           .error = Errc::storage_full,
+                           .nth = 1,
+                           .for_ever = true,
+                           .path = ".moving"});
+  require_trimmed(f);
+  REQUIRE(f.storage.disk().faults_hit() > 1);
+  REQUIRE(f.storage.disk().names("pool").empty());
+  REQUIRE(f.storage.disk().used_bytes() + 3 * 64 * KiB <= used);
+}
