@@ -189,6 +189,7 @@ void Partition::publish(const std::vector<Buffer>& batches) {
 
 void Partition::on_append_failed(const Error& error) {
   commit_started_ = instant_never;
+  if (error.code == Errc::storage_full) met_full_disk_ = true;
   acks_.fail_all(error);
 }
 

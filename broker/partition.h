@@ -24,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace millrace {
 
@@ -71,6 +72,8 @@ class Partition final : public LogListener, public FlushList::Member {
   void apply_retention();
   PartitionInfo info() const;
   PartitionStatus status() const;
+  // Whether the log found no space since this was asked last.
+  bool take_met_full_disk() { return std::exchange(met_full_disk_, false); }
   const std::string& topic_name() const { return identity_.topic_name; }
   PartitionIndex index() const { return identity_.partition; }
 
@@ -111,6 +114,7 @@ class Partition final : public LogListener, public FlushList::Member {
   IntrusiveList<Subscription> waiting_subscriptions_;
   Instant commit_started_ = instant_never;
   std::uint64_t events_appended_ = 0, append_bytes_ = 0;
+  bool met_full_disk_ = false;
   bool trimming_ = false;
   Done close_done_;  // set while a trim must end first
 };

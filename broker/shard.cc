@@ -309,14 +309,17 @@ void Shard::Impl::set_gauges() {
 
 void Shard::Impl::on_care() {
   disk_watch_.look();
-  segment_pool_.set_keeping(!disk_watch_.is_full());
+  // A quota may be used up long before the file system is.
+  bool is_full = disk_watch_.is_full();
   std::uint64_t ranges = 0, events = 0;
-  for_each_partition([&](const Partition& partition) {
+  for_each_partition([&](Partition& partition) {
+    is_full |= partition.take_met_full_disk();
     for (const CorruptRange& range : partition.log().corrupt_ranges()) {
       ++ranges;
       events += range.offsets.count();
     }
   });
+  segment_pool_.set_keeping(!is_full);
   environment_.metrics.corrupt_ranges.set(ranges);
   environment_.metrics.corrupt_events.set(events);
   environment_.timers.arm(care_timer_, environment_.clock.now() + care_interval);

@@ -186,3 +186,34 @@ TEST_CASE("ST-12: a kept file that could not be removed is removed by the next a
   CHECK(shard.disk.faults_hit() == 1);
   CHECK(shard.disk.names("pool").empty());
 }
+
+TEST_CASE("ST-12: where a quota is used up before the disk is, kept files are given back") {
+  auto options = small_broker_options();
+  options.disk_warn_percent = 150;
+  options.disk_refuse_percent = 200;
+  RunningShard shard(1, options);
+  shard.create("orders");
+  shard.must_produce("orders", "x");
+  shard.create("ballast", 1, {"segment_bytes=64 KiB"});
+  produce_much(shard, "ballast");
+  shard.call(TrimTopicRequest{{"ballast", {}}, 0, {Where::Kind::before_end, 20}});
+  fill(shard);
+  REQUIRE(shard.disk.names("pool").size() > 1);
+  bool refused = false;
+  for (int i = 0; i < 10 && !refused; ++i) {
+    const auto reply = shard.produce("orders", make_batch(std::string(10'000, 'x')));
+    refused = std::holds_alternative<Error>(reply);
+    if (refused) CHECK(std::get<Error>(reply).code == Errc::storage_full);
+  }
+  REQUIRE(refused);
+  REQUIRE_FALSE(shard.disk.names("pool").empty());
+  shard.advance(seconds(2));
+  shard.settle();
+  CHECK(shard.disk.names("pool").empty());
+  shard.must_produce("orders", "after");
+  // And they are kept again.
+  shard.advance(seconds(2));
+  shard.call(TrimTopicRequest{{"ballast", {}}, 0, {Where::Kind::before_end, 1}});
+  shard.settle();
+  CHECK_FALSE(shard.disk.names("pool").empty());
+}
