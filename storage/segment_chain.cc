@@ -32,20 +32,26 @@ std::optional<ChainFault> check_link(Segment& before, const Segment& after,
 
 }  // namespace
 
+bool must_be_there(const Checkpoint& checkpoint) {
+  return checkpoint.segment_id != 0 && (checkpoint.start_offset < checkpoint.durable_end ||
+                                        checkpoint.start_offset <= checkpoint.segment_base);
+}
+
+Offset least_end(const Checkpoint& checkpoint) {
+  return std::max(checkpoint.segment_base + 1, checkpoint.durable_end);
+}
+
 std::vector<ChainFault> check_chain(const std::deque<SegmentRef>& segments,
                                     const std::optional<Checkpoint>& checkpoint,
                                     const std::string& directory) {
   std::vector<ChainFault> faults;
-  // Behind a start that is the end of everything nothing can be missing: the segments were let go,
-  // and of their removal a part may not have been carried out.
-  const bool vouches = checkpoint && checkpoint->segment_id != 0 &&
-                       checkpoint->start_offset < checkpoint->durable_end;
+  const bool vouches = checkpoint && must_be_there(*checkpoint);
   if (segments.empty()) {
     if (vouches)
       faults.push_back(
-          missing(directory, {checkpoint->start_offset, checkpoint->durable_end},
+          missing(directory, {checkpoint->start_offset, least_end(*checkpoint)},
                   fmt::format("all segments are missing: offsets [{}, {}) were here",
-                              checkpoint->start_offset.value, checkpoint->durable_end.value)));
+                              checkpoint->start_offset.value, least_end(*checkpoint).value)));
     return faults;
   }
   const Offset first = segments.front()->base();
@@ -64,7 +70,7 @@ std::vector<ChainFault> check_chain(const std::deque<SegmentRef>& segments,
                    fmt::format("{}: the header of the newest segment does not verify", last.path)));
   }
   if (vouches && checkpoint->segment_base > last.base())
-    faults.push_back(missing(directory, {checkpoint->segment_base, checkpoint->durable_end},
+    faults.push_back(missing(directory, {checkpoint->segment_base, least_end(*checkpoint)},
                              fmt::format("the newest segment (offset {} on) is missing",
                                          checkpoint->segment_base.value)));
   return faults;

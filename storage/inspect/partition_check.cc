@@ -3,6 +3,7 @@
 #include "storage/batch_scan.h"
 #include "storage/inspect/batch_events.h"
 #include "storage/log_files.h"
+#include "storage/segment_chain.h"
 
 #include <fmt/core.h>
 
@@ -196,12 +197,11 @@ void PartitionCheck::read_index(Entry& entry) {
 
 void PartitionCheck::check_start() {
   if (!checkpoint_ || checkpoint_->segment_id == 0) return;
-  // See storage/segment_chain.cc.
-  const bool vouches = checkpoint_->start_offset < checkpoint_->durable_end;
+  const bool vouches = must_be_there(*checkpoint_);
   if (segments_.empty()) {
     if (vouches)
       inspection_.fault(directory_, std::nullopt,
-                        {checkpoint_->start_offset, checkpoint_->durable_end},
+                        {checkpoint_->start_offset, least_end(*checkpoint_)},
                         "all segments are missing");
     return;
   }
@@ -209,11 +209,10 @@ void PartitionCheck::check_start() {
     inspection_.fault(directory_, std::nullopt, {checkpoint_->start_offset, segments_.front().base},
                       "the oldest segments are missing");
   if (vouches && checkpoint_->segment_base > segments_.back().base)
-    inspection_.fault(
-        directory_, std::nullopt,
-        {checkpoint_->segment_base, std::max(checkpoint_->segment_base, checkpoint_->durable_end)},
-        fmt::format("the newest segment, from offset {} on, is missing",
-                    checkpoint_->segment_base.value));
+    inspection_.fault(directory_, std::nullopt,
+                      {checkpoint_->segment_base, least_end(*checkpoint_)},
+                      fmt::format("the newest segment, from offset {} on, is missing",
+                                  checkpoint_->segment_base.value));
 }
 
 void PartitionCheck::check_segment(std::size_t at) {

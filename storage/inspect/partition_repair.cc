@@ -6,6 +6,7 @@
 #include "storage/inspect/segment_walk.h"
 #include "storage/io/disk.h"
 #include "storage/log_files.h"
+#include "storage/segment_chain.h"
 
 #include <fmt/core.h>
 
@@ -111,8 +112,7 @@ Result<void> PartitionRepair::plan_fence() {
   const auto& checkpoint = files_.checkpoint;
   const bool named = checkpoint && checkpoint->segment_id != 0;
   if (segments.empty()) {
-    if (named && checkpoint->start_offset < checkpoint->durable_end)
-      fence_newest(checkpoint->start_offset, nullptr);
+    if (named && must_be_there(*checkpoint)) fence_newest(checkpoint->start_offset, nullptr);
     return {};
   }
   if (checkpoint && checkpoint->start_offset < segments.front().base)

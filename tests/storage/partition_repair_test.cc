@@ -202,6 +202,25 @@ TEST_CASE("ST-09 missing first segments, several in a row, and all of them are f
   }
 }
 
+TEST_CASE("ST-09 a missing only segment that the checkpoint has only just named is fenced") {
+  Repaired r;
+  for (std::size_t i = 0; i < r.segments.size(); ++i) r.lose(i);
+  Checkpoint checkpoint;
+  checkpoint.topic_id = r.f.storage.identity().topic_id;
+  checkpoint.generation = 1;
+  checkpoint.segment_id = 7;
+  checkpoint.start_offset = checkpoint.durable_end = checkpoint.segment_base = r.end;
+  r.write(r.real_directory() + "/" + std::string(checkpoint_file_name),
+          encode_checkpoint(checkpoint));
+  const auto plan = r.repair(RepairKind::fence);
+  CHECK(plan.fenced.size() == 1);
+  r.open();
+  CHECK(r.f.storage.log().refusal() == "");
+  r.f.known.clear();
+  r.f.put_many(2);
+  r.f.require_all(true);
+}
+
 TEST_CASE("a newest segment whose header does not verify goes to quarantine and is fenced") {
   Repaired r;
   r.flip(3, 100);

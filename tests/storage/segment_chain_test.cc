@@ -123,3 +123,17 @@ TEST_CASE("ST-04 a newest segment whose header does not verify gives no offset a
   REQUIRE(without.size() == 1);
   REQUIRE(without[0].range.offsets == offsets(20, 21));
 }
+
+TEST_CASE("ST-09 a newest segment that its checkpoint has only just named is missed") {
+  // Written when the file was made: at the end of a log that was trimmed to it, or of a new one.
+  auto checkpoint = checkpoint_of(4);
+  checkpoint->durable_end = checkpoint->start_offset = checkpoint->segment_base;
+  REQUIRE(check({chain(4).back()}, checkpoint).empty());
+  auto leftover = chain(3);
+  for (const auto& segments : {std::deque<SegmentRef>{}, leftover}) {
+    const auto faults = check(segments, checkpoint);
+    REQUIRE(faults.size() == 1);
+    REQUIRE(faults[0].range.offsets == offsets(30, 31));
+    REQUIRE_FALSE(faults[0].refusal.empty());
+  }
+}
