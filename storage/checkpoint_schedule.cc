@@ -54,6 +54,7 @@ void CheckpointSchedule::pause() {
 
 void CheckpointSchedule::resume() {
   running_ = true;
+  if (room_error_.code != Errc::ok) on_room_timer();
   write();
 }
 
@@ -133,13 +134,12 @@ Result<void> CheckpointSchedule::admit_session(std::uint64_t producer_id) {
   if (room_error_.code == Errc::ok || producer_id == 0) return {};
   if (state_.producers.find(producer_id) != nullptr) return {};
   if (has_room(state_.producers.size() + 1)) return {};
-  environment_.timers.arm(room_timer_, std::max(room_retry_at_, environment_.clock.now()));
   return fail(room_error_);
 }
 
-// What is under way may be room as well; who is refused meanwhile comes here again.
 void CheckpointSchedule::on_room_timer() {
-  if (running_ && !file_.busy()) make_room(state_.producers.size() + 1);
+  if (!file_.busy()) return make_room(state_.producers.size() + 1);
+  environment_.timers.arm(room_timer_, environment_.clock.now() + room_pause);
 }
 
 // A disk that refuses for another reason than want of space costs the promise that space can be
@@ -154,7 +154,8 @@ void CheckpointSchedule::on_reserved(const Result<void>& reserved) {
     room_given_up_ = std::max(room_given_up_, room_asked_);
   }
   room_error_ = passes ? reserved.error() : Error{};
-  room_retry_at_ = environment_.clock.now() + room_pause;
+  if (passes && running_)
+    environment_.timers.arm(room_timer_, environment_.clock.now() + room_pause);
   // Nobody waits for room that was asked for ahead.
   if (passes && !has_room()) {
     owner_.on_room_made(reserved);

@@ -71,8 +71,7 @@ class CheckpointSchedule {
   bool has_room() const;
   void make_room();
   // Once the disk had none, a session more is not staged, to be taken back with all that waits with
-  // it: ok, or why not. Whoever is refused has the disk asked again, beside the commits, at most
-  // once in a while.
+  // it: ok, or why not. The disk is asked again once in a while, beside the commits.
   Result<void> admit_session(std::uint64_t producer_id);
 
   // -- contents
@@ -103,7 +102,6 @@ class CheckpointSchedule {
   std::size_t room_asked_ = 0;
   std::size_t room_given_up_ = 0;  // asked for in vain, for another reason than a full disk
   Error room_error_;               // why there was none the last time; Errc::ok: there was
-  Instant room_retry_at_;
   std::vector<Done> waiting_, waiting_for_next_;
   std::uint64_t bytes_since_ = 0;
   Offset pending_start_;
