@@ -158,6 +158,9 @@ void full_disk(LogMachine& m) {
   m.inject(fault(Call::rename, Errc::storage_full, 1, ".segment"));
   m.retire();
   m.put(3000);
+  m.put(9000, 8);
+  m.inject(fault(Call::rename, Errc::storage_full, 1, ".moving"));
+  m.retire();
   m.close();
 }
 
