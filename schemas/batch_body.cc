@@ -163,8 +163,8 @@ std::int64_t BatchBodyView::time(std::uint32_t i) const {
 
 std::int64_t BatchBodyView::max_time() const {
   if (time_deltas_ == nullptr) return base_time_;
-  std::int64_t max = time(0);
-  for (std::uint32_t i = 1; i < event_count_; ++i) max = std::max(max, time(i));
+  std::int64_t max = INT64_MIN;
+  for (std::uint32_t i = 0; i < event_count_; ++i) max = std::max(max, time(i));
   return max;
 }
 
