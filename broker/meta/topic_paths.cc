@@ -54,9 +54,8 @@ std::optional<ParsedTopicDirectory> parse_topic_directory(std::string_view name)
 
 std::optional<PartitionIndex> parse_partition_directory(std::string_view name) {
   PartitionIndex number = 0;
-  const char* end = name.data() + name.size();
-  const auto parsed = std::from_chars(name.data(), end, number);
-  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
   if (fmt::format("{}", number) != name) return std::nullopt;
   return number;
 }

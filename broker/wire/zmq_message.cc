@@ -28,7 +28,7 @@ zmq::message_t hold(ByteView bytes, std::unique_ptr<Held> held) {
   // libzmq promises not to write to the memory of a message that is sent; its interface predates
   // const.
   zmq::message_t message(const_cast<std::byte*>(bytes.data()), bytes.size(), drop, held.get());
-  static_cast<void>(held.release());
+  [[maybe_unused]] const Held* of_libzmq = held.release();
   return message;
 }
 
