@@ -32,8 +32,12 @@ struct LogState {
   std::string refusal;
   Errc refusal_code = Errc::read_only;
 
-  // Append times never go back, although the watch may.
-  WallTime not_before_last_append(WallTime wall) const { return std::max(wall, last_append_time); }
+  // What begins now is stamped with. Times never go back along the log, although the watch may: no
+  // batch is older than one before it, nor than its segment, which searches by time go by.
+  WallTime stamp_time(WallTime wall) const {
+    const WallTime last = std::max(wall, last_append_time);
+    return segments.empty() ? last : std::max(last, segments.back()->header.created);
+  }
 };
 
 }  // namespace millrace

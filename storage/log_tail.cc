@@ -39,7 +39,7 @@ void LogTail::close(std::function<void()> done) {
   if (writer_) {
     state_.last_crc = writer_->durable_crc();
     state_.segments.back()->active = false;
-    state_.segments.back()->sealed_at = state_.not_before_last_append(environment_.clock.wall());
+    state_.segments.back()->sealed_at = state_.stamp_time(environment_.clock.wall());
     if (!writer_->attached()) state_.segments.pop_back();
   }
   close_next();
@@ -71,7 +71,7 @@ bool LogTail::must_roll(std::size_t bytes, WallTime now) const {
 }
 
 Result<OffsetRange> LogTail::append(const BatchView& batch) {
-  const WallTime now = state_.not_before_last_append(environment_.clock.wall());
+  const WallTime now = state_.stamp_time(environment_.clock.wall());
   if (must_roll(batch.header().padded_bytes(), now)) {
     if (sealing_) return fail(Errc::overloaded, "two segments wait for the disk already");
     writer_->finish();
@@ -301,7 +301,7 @@ void LogTail::seal_if_old() {
   if (!must_roll(0, wall)) return;
   writer_->finish();
   sealing_ = std::move(writer_);
-  begin_segment(state_.not_before_last_append(wall));
+  begin_segment(state_.stamp_time(wall));
   flush();
 }
 

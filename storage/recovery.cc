@@ -290,7 +290,7 @@ void Recovery::on_scans_done() {
     }
     last->end_offset = known_end;
     last->active = false;
-    last->sealed_at = environment_.clock.wall();
+    last->sealed_at = log_.stamp_time(environment_.clock.wall());
     log_.durable_end = known_end;
     log_.start_offset = checkpoint_->start_offset;
     return finish({});
