@@ -419,7 +419,9 @@ IoResult SimDisk::execute_name(const Operation& operation) {
     case Call::remove: done = image_.remove(operation.path, SimNode::Kind::file); break;
     case Call::rename:
       done = image_.rename(operation.path, operation.to);
-      if (done) rename_handles(operation.path, operation.to);
+      if (!done) break;
+      rename_handles(operation.path, operation.to);
+      if (was_lied_about(operation.to)) lied_about_paths_.push_back(operation.to);
       break;
     case Call::sync_directory: {
       const auto node = image_.find(operation.path);

@@ -101,7 +101,8 @@ class SimDisk final : public Disk {
   // The same by call and error; a lost or misdirected write counts under Errc::ok.
   using FaultCounts = std::map<std::pair<Call, Errc>, std::uint64_t>;
   const FaultCounts& fault_counts() const { return fault_counts_; }
-  // Whether a lost or misdirected write was to this file or to one below this directory.
+  // Whether a lost or misdirected write was to a file that has this name or is below this
+  // directory, or was there once: what it spoiled there does not go with it.
   bool was_lied_about(std::string_view path) const;
   // The system takes only a part of one write in `denominator`, again and again (0: never).
   void set_short_writes(std::uint64_t denominator) { short_writes_ = denominator; }
@@ -247,6 +248,7 @@ class SimDisk final : public Disk {
   bool has_power_ = true;
   FaultCounts fault_counts_;
   std::vector<SimNodePtr> lied_about_;
+  std::vector<std::string> lied_about_paths_;  // that these were moved to
   std::uint64_t short_writes_ = 0, short_writes_taken_ = 0;
   std::uint64_t bytes_read_ = 0;
   std::deque<TraceLine> trace_;

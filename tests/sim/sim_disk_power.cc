@@ -154,6 +154,10 @@ std::size_t SimDisk::open_files() const {
 
 bool SimDisk::was_lied_about(std::string_view path) const {
   if (lied_about_.empty()) return false;
+  const auto is_there = [&](const std::string& once) {
+    return once.starts_with(path) && (once.size() == path.size() || once[path.size()] == '/');
+  };
+  if (std::any_of(lied_about_paths_.begin(), lied_about_paths_.end(), is_there)) return true;
   std::vector<SimNodePtr> open{image_.find(path)};
   while (!open.empty()) {
     const auto node = open.back();

@@ -420,6 +420,28 @@ TEST_CASE("names are refused as the seam says") {
   REQUIRE(m.disk.exists("e/x"));
 }
 
+TEST_CASE("a file that the disk lied about is known by each place it was moved to") {
+  Machine m;
+  m.disk.write_file("d/x", as_bytes("x"));
+  m.disk.write_file("e/y", as_bytes("y"));
+  const auto file = m.caller.open("a", OpenMode::create);
+  m.disk.inject({.call = Call::synced_write,
+                 .error = Errc::ok,
+                 .nth = 1,
+                 .for_ever = false,
+                 .path = {},
+                 .effect = SimDisk::Effect::lost});
+  REQUIRE(m.caller.write(file, 0, "never there", WriteSync::yes));
+  REQUIRE(m.disk.was_lied_about("a"));
+  REQUIRE_FALSE(m.disk.was_lied_about("d"));
+  REQUIRE(m.caller.rename("a", "d/a"));
+  REQUIRE(m.caller.rename("d/a", "e/a"));
+  REQUIRE(m.disk.was_lied_about("d"));
+  REQUIRE(m.disk.was_lied_about("e"));
+  REQUIRE_FALSE(m.disk.was_lied_about("d/x"));
+  REQUIRE_FALSE(m.disk.was_lied_about("e/y"));
+}
+
 TEST_CASE("an unreadable sector fails the reads that touch it until it is written") {
   Machine m;
   m.disk.write_file("a", as_bytes(std::string(2048, 'o')));

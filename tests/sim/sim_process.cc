@@ -60,6 +60,7 @@ Result<void> SimProcess::start() {
   ports_.is_deaf = false;
   ports_.inbox.clear();
   ports_.late.clear();
+  ports_.draining.clear();
   auto result = std::make_shared<std::optional<Result<void>>>();
   running_->shard.start([result](Result<void> r) { *result = std::move(r); });
   if (!run_until([&] { return result->has_value(); }, seconds(600))) {
@@ -86,6 +87,7 @@ void SimProcess::turn() {
   disk_.reap();
   running_->timers.fire(clock_.now());
   more_ = running_->shard.turn();
+  ports_.draining.clear();
 }
 
 bool SimProcess::run_until(const std::function<bool()>& condition, Duration patience) {

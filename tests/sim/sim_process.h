@@ -30,9 +30,17 @@ class SimPorts final : public ClientPort, public LivePort {
   };
   std::deque<Heard> inbox;
   std::set<ClientHandle> gone, busy;
+  // Read again since the last turn: what waits for them goes out in the next one, and an answer
+  // before that goes behind it, or is dropped when too much waits.
+  std::set<ClientHandle> draining;
   // Clients whose answers waited in this life of the process, and are not news when they come.
   std::set<ClientHandle> late;
   bool is_deaf = false;  // the process is being wound up
+
+  // Whether what is asked now may stay without an answer (PR-14).
+  bool may_drop(ClientHandle client) const {
+    return busy.contains(client) || draining.contains(client);
+  }
 
  private:
   SimDisk& disk_;

@@ -70,7 +70,7 @@ std::uint64_t Simulation::send(RequestRecord record, RequestBody body) {
   sync_clock();
   const std::uint64_t id = next_request_++;
   record.sent = clock_.now();
-  record.is_abandoned = process_.ports().busy.contains(record.client);
+  record.is_abandoned = process_.ports().may_drop(record.client);
   oracle.requests[id] = record;
   oracle.counts.work("requests");
   // Nobody is there: it is lost on the way.

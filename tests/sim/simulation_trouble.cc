@@ -114,7 +114,10 @@ void Simulation::end_trouble() {
 void Simulation::lose_client() {
   SimClient& client = *clients_[trouble_.below(clients_.size())];
   SimPorts& ports = process_.ports();
-  if (ports.busy.erase(client.handle()) > 0) return;
+  if (ports.busy.erase(client.handle()) > 0) {
+    ports.draining.insert(client.handle());
+    return;
+  }
   if (trouble_.chance(1, 2)) {
     oracle.counts.row("PR-14");
     ports.busy.insert(client.handle());
