@@ -29,9 +29,14 @@ Position skip_padding(const ScanWindow& window, Position from) {
   return all_zero(padding) ? boundary : from;
 }
 
+// Written to this very place: it cannot know of a durable position behind its own.
+bool is_in_place(const BatchHeader& header, Position at, std::uint64_t segment_id) {
+  return header.segment_id == segment_id && header.position == at.value &&
+         header.durable_position <= at.value;
+}
+
 bool continues(const BatchHeader& header, Position at, const ScanExpectation& expect) {
-  return header.segment_id == expect.segment_id && header.position == at.value &&
-         header.base_offset == expect.next_offset && header.durable_position <= at.value &&
+  return is_in_place(header, at, expect.segment_id) && header.base_offset == expect.next_offset &&
          (!expect.previous_crc || *expect.previous_crc == header.previous_crc);
 }
 
@@ -70,13 +75,19 @@ std::optional<FoundBatch> find_batch(const ScanWindow& window, Position from,
     const ByteView rest = from_position(window, at);
     if (load_le<std::uint32_t>(rest.data()) != layout::magic) continue;
     const auto header = parse_batch_header(rest);
-    if (!header || header->segment_id != segment_id || header->position != at.value ||
-        header->base_offset < offset_min)
+    if (!header || header->base_offset < offset_min || !is_in_place(*header, at, segment_id))
       continue;
     if (rest.size() >= header->batch_bytes() && !BatchView::parse(rest)) continue;
     return FoundBatch{*header, at};
   }
   return std::nullopt;
+}
+
+bool proves_damage(const FoundBatch& behind, Position bad, Offset next_offset, bool gap_is_dirty) {
+  const Position boundary{align_up(bad.value, layout::commit_alignment)};
+  const Position durable{behind.header.durable_position};
+  if (durable != boundary || boundary == bad) return durable > bad;
+  return gap_is_dirty || (behind.position == boundary && behind.header.base_offset > next_offset);
 }
 
 }  // namespace millrace

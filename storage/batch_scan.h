@@ -44,7 +44,7 @@ struct ScanStep {
 ScanStep scan_batch(const ScanWindow& window, Position from, Position file_end,
                     const ScanExpectation& expect);
 
-// The first batch header after `from` that is whole, verified and of this segment, with an offset
+// The first batch header after `from` that is whole, verified and in its place, with an offset
 // of at least `offset_min`. Its body is verified too when the window holds all of it.
 struct FoundBatch {
   BatchHeader header;
@@ -52,6 +52,17 @@ struct FoundBatch {
 };
 std::optional<FoundBatch> find_batch(const ScanWindow& window, Position from,
                                      std::uint64_t segment_id, Offset offset_min);
+
+// Whether what should have followed at `bad` was durable once. `behind` was submitted when
+// everything below its durable_position was. If that is the end of the block of `bad`, only padding
+// may lie between, and the first commits of the torn tail are no proof:
+//
+//   | ..., last batch that counts | zeros | commit that arrived in part
+//                                 bad     durable_position
+//
+// `next_offset`: of the batch that should be at `bad`; `gap_is_dirty`: the rest of its block is not
+// zero.
+bool proves_damage(const FoundBatch& behind, Position bad, Offset next_offset, bool gap_is_dirty);
 
 bool all_zero(ByteView bytes);
 

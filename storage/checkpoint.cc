@@ -89,7 +89,7 @@ void CheckpointFile::step_load(IoResult io) {
                    io.error().text);
       } else {
         const std::size_t whole = slot_size(*io);
-        if (whole > *io && *io == first_read_bytes) return read_slot(whole);
+        if (whole > asked_bytes_ && *io == asked_bytes_) return read_slot(whole);
         take_slot(*io);
       }
       if (++slot_ < 2) return read_slot(first_read_bytes);
@@ -200,6 +200,7 @@ std::size_t CheckpointFile::slot_size(std::size_t bytes_read) const {
 void CheckpointFile::read_slot(std::size_t bytes) {
   slab_ = slabs_.take(bytes);
   CHECK(!slab_.empty(), "memory for a checkpoint");
+  asked_bytes_ = bytes;
   stage_ = Stage::load_read;
   disk_.read(io_, file_, Position{static_cast<std::uint64_t>(slot_) * layout::slot_bytes},
              {slab_.slab()->data(), bytes});

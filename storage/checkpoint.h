@@ -87,6 +87,7 @@ class CheckpointFile {
   Error load_error_;
   bool name_is_durable_ = false;  // a write that failed may have left the file without it
   std::size_t write_bytes_ = 0;
+  std::size_t asked_bytes_ = 0;  // of the slot that is being read
   std::size_t room_ = 0;
   std::size_t room_wanted_ = 0;
   Result<void> outcome_;

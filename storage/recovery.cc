@@ -69,7 +69,7 @@ void Recovery::step(IoResult io) {
       if (!io) return finish(fail(io.error()));
       recovered_.active_file = FileId{static_cast<std::int32_t>(*io)};
       if (nothing_new_since_close() && log_.durable_end == checkpoint_->durable_end &&
-          !last_found_.tail_is_dirty)
+          !last_found_.tail_is_dirty && !place_is_wrong_)
         return finish({});
       // What was read may be in a cache only, when it was the process that died. It is durable
       // before anybody is told of it, and before anything is written because of it.
@@ -77,12 +77,8 @@ void Recovery::step(IoResult io) {
       return disk.sync_data(io_, recovered_.active_file);
     case Stage::sync_active:
       if (!io) return finish(fail(io.error()));
-      if (!last_found_.tail_is_dirty) return finish({});
-      diag::warn(
-          "log",
-          "{}: torn tail cut: {} bytes behind position {} (offset {}) do not continue the log",
-          log_.segments.back()->path, last_found_.file_end - tail_, tail_.value,
-          log_.durable_end.value);
+      if (place_is_wrong_ || (last_found_.tail_is_dirty && last_found_.went_on_behind))
+        return remember_end();
       return cut_tail();
     case Stage::close_failed: return call_last(done_, fail(std::move(error_)));
     case Stage::idle: break;
@@ -232,8 +228,11 @@ void Recovery::next_scan() {
   if (known) {
     plan.from = checkpoint_->scan_position;
     plan.next_offset = checkpoint_->durable_end;
-    plan.previous_crc = checkpoint_->last_crc;
+    // The first batch of a segment follows what the segment's header says, for every reader.
+    if (plan.from != segment_layout::first_batch_position)
+      plan.previous_crc = checkpoint_->last_crc;
   }
+  place_is_wrong_ = !known && checkpoint_ && checkpoint_->segment_id == plan.segment_id;
   segment->index_whole = plan.from == segment_layout::first_batch_position;
   segment->active = last;
   const auto visit = [this, segment](const BatchHeader& header, Position at) {
@@ -316,17 +315,9 @@ void Recovery::open_active() {
 //   | damaged batch, whole batch | torn batch, whole batch |
 //                                 tail_     durable_position of the last one: behind the damage
 //
-// So a checkpoint says where the log ends before the proof goes.
-void Recovery::cut_tail() {
-  const auto cut = [this](Result<void> remembered) {
-    if (!remembered) return finish(fail(remembered.error()));
-    tail_cut_.start(recovered_.active_file, tail_, [this](auto done) {
-      if (!done) return finish(fail(done.error()));
-      recovered_.resume.file_bytes = align_up(tail_.value, block);
-      finish({});
-    });
-  };
-  if (!last_found_.went_on_behind) return cut({});
+// So a checkpoint says where the log ends before the proof goes; and before the file grows over a
+// place that the old one names in vain.
+void Recovery::remember_end() {
   const Segment& segment = *log_.segments.back();
   Checkpoint end;
   end.topic_id = identity_.topic_id;
@@ -339,7 +330,23 @@ void Recovery::cut_tail() {
   end.last_append_time = log_.last_append_time;
   end.last_crc = log_.last_crc;
   end.producers = log_.producers.saved(log_.durable_end);
-  checkpoint_file_.write(std::move(end), cut);
+  checkpoint_file_.write(std::move(end), [this](auto remembered) {
+    if (!remembered) return finish(fail(remembered.error()));
+    cut_tail();
+  });
+}
+
+void Recovery::cut_tail() {
+  if (!last_found_.tail_is_dirty) return finish({});
+  diag::warn("log",
+             "{}: torn tail cut: {} bytes behind position {} (offset {}) do not continue the log",
+             log_.segments.back()->path, last_found_.file_end - tail_, tail_.value,
+             log_.durable_end.value);
+  tail_cut_.start(recovered_.active_file, tail_, [this](auto done) {
+    if (!done) return finish(fail(done.error()));
+    recovered_.resume.file_bytes = align_up(tail_.value, block);
+    finish({});
+  });
 }
 
 void Recovery::finish(Result<void> outcome) {

@@ -52,6 +52,7 @@ class Recovery {
   void on_scanned(SegmentScan::Found found);
   void on_scans_done();
   void open_active();
+  void remember_end();
   void cut_tail();
   void finish(Result<void> outcome);
   void refuse(std::string reason);
@@ -78,6 +79,7 @@ class Recovery {
   std::vector<Offset> bases_;
   std::optional<Checkpoint> checkpoint_;
   Error error_;
+  bool place_is_wrong_ = false;  // the checkpoint names a place in the active segment that is none
   RecoveredLog recovered_;
   LogState& log_ = recovered_.state;
   std::unique_ptr<SegmentHeaders> headers_;

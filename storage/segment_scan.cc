@@ -115,34 +115,23 @@ void SegmentScan::end_of_batches() {
   search();
 }
 
-// Whether what should have followed at at_ was durable once. `behind` was submitted when everything
-// below its durable_position was. If that is the end of the block of at_, only padding may lie
-// between, and the first commits of the torn tail are no proof:
-//
-//   | ..., last batch that counts | zeros | commit that arrived in part
-//                                 at_     durable_position
-bool SegmentScan::proves_damage(const FoundBatch& behind) const {
-  const std::uint64_t durable = behind.header.durable_position;
-  const std::uint64_t boundary = align_up(at_.value, block);
-  if (durable != boundary || boundary == at_.value) return durable > at_.value;
-  return gap_is_dirty_ ||
-         (behind.position.value == boundary && behind.header.base_offset > expect_.next_offset);
-}
-
 void SegmentScan::search() {
   for (;;) {
     const auto behind = find_batch(window_, search_at_, plan_.segment_id, expect_.next_offset);
     if (!behind || behind->position >= search_end_) break;
     // At the bad place itself only a later batch goes on: one that the log put where missing ones
-    // had been. The expected one has just been refused.
+    // had been. The expected one has just been refused; what is there of it must not be made whole
+    // by what comes to lie behind it.
     if (behind->position == at_ && behind->header.base_offset == expect_.next_offset) {
+      found_.tail_is_dirty = true;
       search_at_ = at_ + 8;
       continue;
     }
     if (plan_.end_offset) return resume_at(*behind);
     found_.tail_is_dirty = true;
     if (!first_behind_) first_behind_ = behind;
-    if (proves_damage(*behind)) return resume_at(*first_behind_);
+    if (proves_damage(*behind, at_, expect_.next_offset, gap_is_dirty_))
+      return resume_at(*first_behind_);
     search_at_ = behind->position + 8;
   }
   // Headers that straddle the window's end are found in the next window, which overlaps by a
@@ -168,6 +157,9 @@ void SegmentScan::resume_at(const FoundBatch& behind) {
   found_.went_on_behind = true;
   if (expect_.next_offset < behind.header.base_offset)
     found_.damage.push_back({{expect_.next_offset, behind.header.base_offset}, at_});
+  // What is lost below it was given to events, though `behind` itself may turn out to be torn.
+  found_.end_offset = behind.header.base_offset;
+  found_.end_position = behind.position;
   expect_ = {plan_.segment_id, behind.header.base_offset, std::nullopt};
   at_ = behind.position;
   if (at_ < window_.at || at_ >= window_.end()) return read_window(at_, batch_layout::header_bytes);

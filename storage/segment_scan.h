@@ -63,7 +63,6 @@ class SegmentScan {
   void read_window(Position from, std::size_t bytes_min);
   void walk();
   void search();
-  bool proves_damage(const FoundBatch& behind) const;
   void end_of_batches();
   void resume_at(const FoundBatch& found);
   void close(Result<void> outcome);

@@ -1,7 +1,9 @@
 #include "arguments.h"
 
 #include "commands.h"
+#include "flags.h"
 #include "parse_values.h"
+#include "storage/base/nearest_name.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -9,109 +11,58 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <map>
-#include <type_traits>
+#include <vector>
 
 namespace millrace::cli {
 namespace {
 
 constexpr const char* where_help =
     "WHERE: start, end, -10 (ten before the end, per partition), 1234, @2026-09-01T12:00:00Z, @-2h";
-constexpr const char* format_help =
-    "%t topic, %p partition, %o offset, %k key, %v payload, %h headers, %T time, %s payload bytes, "
-    "%% percent; \\n \\t \\r \\0 \\\\. Default %v\\n";
-
-// Value checks that name the flag, the value and what is allowed, and throw as CLI11 wants it.
-template <class T, class Parse>
-auto checked(const char* flag, T& into, Parse parse, const char* allowed) {
-  return [flag, &into, parse, allowed](const std::string& text) {
-    auto value = parse(text);
-    if (!value) throw CLI::ValidationError(flag, fmt::format("'{}' is not {}", text, allowed));
-    if constexpr (std::is_same_v<T, decltype(value)>) {
-      into = value;
-    } else {
-      into = static_cast<T>(*value);
-    }
-  };
-}
-
-std::string fault_if_empty(const std::string& text) {
-  return text.empty() ? "is empty; leave the flag out or give it a value" : "";
-}
-
-void add_ack(CLI::App& command, ProducerOptions& options) {
-  static const std::map<std::string, AckLevel> levels = {
-      {"durable", AckLevel::durable}, {"received", AckLevel::received}, {"none", AckLevel::none}};
-  command
-      .add_option_function<std::string>(
-          "--ack", [&options](const std::string& text) { options.ack = levels.at(text); },
-          "what is waited for: durable (on disk, the default), received (in memory, not yet "
-          "durable), none (no answer; nothing is known)")
-      ->check(CLI::IsMember(levels))
-      ->type_name("LEVEL");
-}
-
-void add_compression(CLI::App& command, ProducerOptions& options) {
-  static const std::map<std::string, Compression> codecs = {
-      {"none", Compression::none}, {"zstd", Compression::zstd}, {"lz4", Compression::lz4}};
-  command
-      .add_option_function<std::string>(
-          "--compression",
-          [&options](const std::string& text) { options.compression = codecs.at(text); },
-          "none (the default), zstd or lz4, batch by batch")
-      ->check(CLI::IsMember(codecs))
-      ->type_name("CODEC");
-}
-
-void add_batch_bytes(CLI::App& command, ProducerOptions& options) {
-  command
-      .add_option_function<std::string>(
-          "--batch-bytes",
-          checked(
-              "--batch-bytes", options.batch_bytes,
-              [](const std::string& text) {
-                const auto bytes = parse_bytes(text);
-                return bytes && *bytes >= 1024 && *bytes <= 64u * 1024 * 1024 ? bytes
-                                                                              : std::nullopt;
-              },
-              "a size between 1KiB and 64MiB"),
-          "a batch leaves at this size, or at once when none is in flight. Default 256KiB")
-      ->type_name("BYTES");
-}
-
-void add_format(CLI::App& command, std::string& format) {
-  command.add_option("-f,--format", format, format_help)
-      ->check(fault_if_empty)
-      ->type_name("FORMAT");
-}
-
-void add_count(CLI::App& command, std::optional<std::uint64_t>& count) {
-  command
-      .add_option_function<std::string>(
-          "-c,--count", checked("--count", count, parse_count, "a whole number from 1 on"),
-          "stop after this many events")
-      ->type_name("COUNT");
-}
-
-void add_partition(CLI::App& command, std::optional<std::uint32_t>& partition, const char* help) {
-  command
-      .add_option_function<std::string>("--partition",
-                                        checked("--partition", partition, parse_partition,
-                                                "the number of a partition, from 0 on"),
-                                        help)
-      ->type_name("N");
-}
-
-CLI::Option* add_partitions(CLI::App& command, const char* name, std::uint32_t& partitions) {
-  return command.add_option(name, partitions, "partitions of the topic, 1 to 4096. Default 1")
-      ->check(CLI::Range(1u, 4096u))
-      ->type_name("N");
-}
-
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   while (!text.empty() && text.back() == ' ') text.pop_back();
   return text;
+}
+
+// -- what was probably meant
+
+std::string nearest(std::string_view unknown, const std::vector<std::string>& known) {
+  const std::vector<std::string_view> names(known.begin(), known.end());
+  const auto found = nearest_name(unknown, names);
+  return found ? fmt::format(", the nearest is {}", *found) : std::string();
+}
+
+// The command that was named, as far down as it is known.
+const CLI::App& last_named(const CLI::App& app) {
+  const auto named = app.get_subcommands();
+  return named.empty() ? app : last_named(*named.front());
+}
+
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
+// Of the named command and of those above it.
+std::vector<std::string> flag_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* at = &last_named(app); at != nullptr; at = at->get_parent()) {
+    for (const CLI::Option* option : at->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+// What is left over on the command line: a flag before all, whose value may be left over with it.
+std::string unexpected(const CLI::App& app) {
+  const auto left = app.remaining(true);
+  const auto flag = std::find_if(left.begin(), left.end(),
+                                 [](const std::string& text) { return text.starts_with('-'); });
+  if (flag == left.end()) return fmt::format("'{}' is one argument too many", left.front());
+  const std::string name = flag->substr(0, flag->find('='));
+  return fmt::format("there is no flag '{}'{}", name, nearest(name, flag_names(app)));
 }
 
 }  // namespace
@@ -531,10 +482,13 @@ int Arguments::run(int argc, const char* const* argv) {
   } catch (const CLI::RequiredError& error) {
     // A command that does not exist shows as a command that is missing.
     const auto unknown = app_->remaining(true);
-    const std::string what = unknown.empty()
-                                 ? one_line(error.what())
-                                 : fmt::format("there is no command '{}'", unknown.front());
+    const std::string what =
+        unknown.empty() ? one_line(error.what())
+                        : fmt::format("there is no command '{}'{}", unknown.front(),
+                                      nearest(unknown.front(), command_names(last_named(*app_))));
     return report_usage(fmt::format("{}; see --help", what));
+  } catch (const CLI::ExtrasError&) {
+    return report_usage(fmt::format("{}; see --help", unexpected(*app_)));
   } catch (const CLI::ParseError& error) {
     return report_usage(fmt::format("{}; see --help", one_line(error.what())));
   }

@@ -82,7 +82,8 @@ Result<bool> SegmentWalk::go_on_behind() {
   const Position boundary{align_up(bad.value, layout::commit_alignment)};
   const auto padding = window_bytes().first(std::min<std::size_t>(boundary - bad, window_size_));
   const bool was_durable = plan_.end_offset.has_value() || next_offset_ < plan_.durable_end;
-  bool dirty = !was_durable && (!all_zero(padding) || claims_segment(boundary));
+  const bool gap_is_dirty = !was_durable && !all_zero(padding);
+  bool dirty = gap_is_dirty || (!was_durable && claims_segment(boundary));
   std::optional<FoundBatch> first_behind;
   Position search = bad;
   while (true) {
@@ -95,12 +96,13 @@ Result<bool> SegmentWalk::go_on_behind() {
     }
     if (found) {
       if (!first_behind) first_behind = found;
-      const bool proves = was_durable || found->header.durable_position > bad.value;
-      if (proves) {
+      if (was_durable || proves_damage(*found, bad, next_offset_, gap_is_dirty)) {
         const OffsetRange lost{next_offset_, first_behind->header.base_offset};
         result_.damage.push_back({bad, lost, std::move(reason)});
         at_ = first_behind->position;
         next_offset_ = first_behind->header.base_offset;
+        result_.end_position = at_;
+        result_.end_offset = next_offset_;
         previous_crc_.reset();
         if (auto done = load(at_, layout::header_bytes); !done) return fail(done.error());
         return true;

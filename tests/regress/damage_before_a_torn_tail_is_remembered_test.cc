@@ -80,3 +80,38 @@ TEST_CASE("ST-39 G6 the same when that recovery is cut short at any of its opera
     f.storage.crash(CrashPolicy::none());
   }
 }
+
+// | A | B (damaged) | C, of which the header arrived |     and no checkpoint
+//
+// C's header proves that B was durable. B was fenced, and its offset was given to the next event.
+TEST_CASE("G2 ST-05 the offsets of damage are not given again where all behind it is torn") {
+  auto options = small_log_options();
+  options.checkpoint_idle = seconds(1'000'000);
+  LogFixture f(3, {.log = options});
+  f.put(make_batch("A"));
+  f.put(make_batch("B"));
+  f.put(make_batch_of_bytes(6000));
+  const auto damaged = f.place_of(Offset{1}), torn = f.place_of(Offset{2});
+  f.storage.crash(CrashPolicy::none());
+  auto files = f.storage.disk().files();
+  auto& segment = files.at(damaged.first);
+  segment.at(damaged.second + batch_layout::header_bytes + 40) ^= std::byte{1};
+  segment.resize(torn.second + 4096);
+  files.erase(f.storage.path("checkpoint"));
+  f.storage.disk().restore(files);
+
+  const std::vector<OffsetRange> hole{{Offset{1}, Offset{2}}};
+  f.open();
+  REQUIRE(f.storage.log().durable_end() == Offset{2});
+  REQUIRE(f.read_all(true, 1 * MiB).holes == hole);
+  // The proof is overwritten by a commit that is torn in its turn.
+  REQUIRE(f.storage.append(make_batch("D"))->begin == Offset{2});
+  f.storage.crash(CrashPolicy::none());
+  f.open();
+  REQUIRE(f.storage.log().durable_end() == Offset{2});
+  REQUIRE(f.storage.append_and_commit(make_batch("E"))->begin == Offset{2});
+  REQUIRE(LogFixture::reason(f.storage.crash_and_reopen(CrashPolicy::none())) == "");
+  const auto contents = f.read_all(true, 1 * MiB);
+  REQUIRE(contents.holes == hole);
+  REQUIRE(contents.batches.size() == 2);
+}

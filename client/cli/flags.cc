@@ -1,0 +1,89 @@
+#include "flags.h"
+
+#include "parse_values.h"
+
+#include <map>
+
+namespace millrace::cli {
+namespace {
+
+constexpr const char* format_help =
+    "%t topic, %p partition, %o offset, %k key, %v payload, %h headers, %T time, %s payload bytes, "
+    "%% percent; \\n \\t \\r \\0 \\\\. Default %v\\n";
+
+}  // namespace
+
+std::string fault_if_empty(const std::string& text) {
+  return text.empty() ? "is empty; leave the flag out or give it a value" : "";
+}
+
+void add_ack(CLI::App& command, ProducerOptions& options) {
+  static const std::map<std::string, AckLevel> levels = {
+      {"durable", AckLevel::durable}, {"received", AckLevel::received}, {"none", AckLevel::none}};
+  command
+      .add_option_function<std::string>(
+          "--ack", [&options](const std::string& text) { options.ack = levels.at(text); },
+          "what is waited for: durable (on disk, the default), received (in memory, not yet "
+          "durable), none (no answer; nothing is known)")
+      ->check(CLI::IsMember(levels))
+      ->type_name("LEVEL");
+}
+
+void add_compression(CLI::App& command, ProducerOptions& options) {
+  static const std::map<std::string, Compression> codecs = {
+      {"none", Compression::none}, {"zstd", Compression::zstd}, {"lz4", Compression::lz4}};
+  command
+      .add_option_function<std::string>(
+          "--compression",
+          [&options](const std::string& text) { options.compression = codecs.at(text); },
+          "none (the default), zstd or lz4, batch by batch")
+      ->check(CLI::IsMember(codecs))
+      ->type_name("CODEC");
+}
+
+void add_batch_bytes(CLI::App& command, ProducerOptions& options) {
+  command
+      .add_option_function<std::string>(
+          "--batch-bytes",
+          checked(
+              "--batch-bytes", options.batch_bytes,
+              [](const std::string& text) {
+                const auto bytes = parse_bytes(text);
+                return bytes && *bytes >= 1024 && *bytes <= 64u * 1024 * 1024 ? bytes
+                                                                              : std::nullopt;
+              },
+              "a size between 1KiB and 64MiB"),
+          "a batch leaves at this size, or at once when none is in flight. Default 256KiB")
+      ->type_name("BYTES");
+}
+
+void add_format(CLI::App& command, std::string& format) {
+  command.add_option("-f,--format", format, format_help)
+      ->check(fault_if_empty)
+      ->type_name("FORMAT");
+}
+
+void add_count(CLI::App& command, std::optional<std::uint64_t>& count) {
+  command
+      .add_option_function<std::string>(
+          "-c,--count", checked("--count", count, parse_count, "a whole number from 1 on"),
+          "stop after this many events")
+      ->type_name("COUNT");
+}
+
+void add_partition(CLI::App& command, std::optional<std::uint32_t>& partition, const char* help) {
+  command
+      .add_option_function<std::string>("--partition",
+                                        checked("--partition", partition, parse_partition,
+                                                "the number of a partition, from 0 on"),
+                                        help)
+      ->type_name("N");
+}
+
+CLI::Option* add_partitions(CLI::App& command, const char* name, std::uint32_t& partitions) {
+  return command.add_option(name, partitions, "partitions of the topic, 1 to 4096. Default 1")
+      ->check(CLI::Range(1u, 4096u))
+      ->type_name("N");
+}
+
+}  // namespace millrace::cli
