@@ -141,7 +141,7 @@ void CheckpointFile::step_write(IoResult io) {
       return close_after({});
     case Stage::close:
       stage_ = Stage::idle;
-      if (opened_for_ == Stage::reserve_first && outcome_) room_ = room_wanted_;
+      if (opened_for_ == Stage::reserve_first && outcome_) room_ = std::max(room_, room_wanted_);
       return call_last(written_, std::move(outcome_));
     default: break;
   }

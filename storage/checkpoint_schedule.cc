@@ -2,6 +2,8 @@
 
 #include "storage/base/diag.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -87,9 +89,9 @@ void CheckpointSchedule::move_start(Offset start, Done done) {
 
 void CheckpointSchedule::write() {
   if (file_.busy()) return;
-  if (std::exchange(room_wanted_, false)) {
-    if (!has_room()) return make_room();
-    owner_.on_room_made({});
+  if (commit_waits_) {
+    if (!has_room()) return ask_for_room();
+    answer_commit({});
   }
   if (!wanted_ || !running_) return;
   wanted_ = false;
@@ -121,31 +123,39 @@ bool CheckpointSchedule::has_room(std::size_t sessions) const {
 bool CheckpointSchedule::has_room() const { return has_room(state_.producers.size()); }
 
 void CheckpointSchedule::make_room() {
-  room_wanted_ = file_.busy();
-  if (!room_wanted_) make_room(state_.producers.size());
+  commit_waits_ = true;
+  if (!file_.busy()) ask_for_room();
 }
 
-void CheckpointSchedule::make_room(std::size_t sessions) {
-  room_asked_ = room_for(sessions);
+// For the sessions that there are, and only then for one more: those that a restart found have
+// their blocks, and get them also when the disk is full.
+void CheckpointSchedule::ask_for_room() {
+  room_asked_ = room_for(state_.producers.size() + (has_room() ? 1 : 0));
   file_.reserve(room_asked_, [this](auto made) { on_reserved(made); });
 }
 
 Result<void> CheckpointSchedule::admit_session(std::uint64_t producer_id) {
   if (room_error_.code == Errc::ok || producer_id == 0) return {};
   if (state_.producers.find(producer_id) != nullptr) return {};
-  if (has_room(state_.producers.size() + 1)) return {};
-  return fail(room_error_);
+  const std::size_t sessions = state_.producers.size() + 1;
+  if (has_room(sessions)) return {};
+  return fail(room_error_.code,
+              fmt::format("no space to remember one more producer session of {}/{}: its checkpoint "
+                          "needs {} KiB for {} of them ({}); free space or trim topics, the "
+                          "sessions that are known go on",
+                          identity_.topic_name, identity_.partition, 2 * room_for(sessions) / KiB,
+                          sessions, room_error_.text));
 }
 
 void CheckpointSchedule::on_room_timer() {
-  if (!file_.busy()) return make_room(state_.producers.size() + 1);
+  if (!state_.refusal.empty()) return;  // nothing is appended any more
+  if (!file_.busy()) return ask_for_room();
   environment_.timers.arm(room_timer_, environment_.clock.now() + room_pause);
 }
 
 // A disk that refuses for another reason than want of space costs the promise that space can be
 // made when there is none, and not the appends: what else it refuses, they meet themselves.
 void CheckpointSchedule::on_reserved(const Result<void>& reserved) {
-  room_wanted_ = false;
   const bool passes = !reserved && (reserved.error().code == Errc::storage_full ||
                                     reserved.error().code == Errc::overloaded);
   if (!reserved && !passes) {
@@ -153,17 +163,20 @@ void CheckpointSchedule::on_reserved(const Result<void>& reserved) {
                reserved.error().text);
     room_given_up_ = std::max(room_given_up_, room_asked_);
   }
-  room_error_ = passes ? reserved.error() : Error{};
-  if (passes && running_)
+  if (passes) room_error_ = reserved.error();
+  if (has_room(state_.producers.size() + 1)) room_error_ = {};
+  if (room_error_.code != Errc::ok && running_)
     environment_.timers.arm(room_timer_, environment_.clock.now() + room_pause);
-  // Nobody waits for room that was asked for ahead.
-  if (passes && !has_room()) {
-    owner_.on_room_made(reserved);
-  } else {
-    owner_.on_room_made({});
-  }
+  // What was asked for ahead may be refused while those that wait have their room.
+  if (commit_waits_ && (has_room() || passes))
+    answer_commit(has_room() ? Result<void>{} : reserved);
   write();
   owner_.on_ended();
+}
+
+void CheckpointSchedule::answer_commit(const Result<void>& made) {
+  commit_waits_ = false;
+  owner_.on_room_made(made);
 }
 
 Checkpoint CheckpointSchedule::contents() const {

@@ -9,7 +9,8 @@
 //
 // Always: what is durable fits the blocks that both slots of the file have, so that on a full disk
 // the start can be moved and space be made. It holds because no batch is committed before there is
-// room for its session (make_room), at its longest.
+// room for its session (make_room), at its longest; and unless the disk refused to reserve blocks
+// for another reason than want of space.
 #pragma once
 
 #include "storage/checkpoint.h"
@@ -33,7 +34,7 @@ class CheckpointSchedule {
     // start_offset may have moved, durably. Both slots of the checkpoint say at least
     // `in_both_slots`: whichever may be lost, the other one does not miss what lies below.
     virtual void on_start_saved(Offset in_both_slots) = 0;
-    // There is room now for every session of the log, or why not.
+    // Answers make_room: there is room now for every session of the log, or why not.
     virtual void on_room_made(const Result<void>& made) = 0;
     // No checkpoint is in flight.
     virtual void on_ended() = 0;
@@ -69,6 +70,7 @@ class CheckpointSchedule {
   // -- room, also while nothing is written
   // Whether every session of the log, staged ones included, fits a checkpoint.
   bool has_room() const;
+  // A commit waits for it, until Owner::on_room_made.
   void make_room();
   // Once the disk had none, a session more is not staged, to be taken back with all that waits with
   // it: ok, or why not. The disk is asked again once in a while, beside the commits.
@@ -84,8 +86,9 @@ class CheckpointSchedule {
   void write();
   void on_written(const Result<void>& written, Offset start);
   bool has_room(std::size_t sessions) const;
-  void make_room(std::size_t sessions);
+  void ask_for_room();
   void on_reserved(const Result<void>& reserved);
+  void answer_commit(const Result<void>& made);
   void on_idle();
   void on_room_timer();
 
@@ -98,10 +101,10 @@ class CheckpointSchedule {
   Owner& owner_;
   bool running_ = false;
   bool wanted_ = false;
-  bool room_wanted_ = false;
+  bool commit_waits_ = false;  // for room
   std::size_t room_asked_ = 0;
   std::size_t room_given_up_ = 0;  // asked for in vain, for another reason than a full disk
-  Error room_error_;               // why there was none the last time; Errc::ok: there was
+  Error room_error_;  // why there is none for a session more; Errc::ok: there is, or nobody asked
   std::vector<Done> waiting_, waiting_for_next_;
   std::uint64_t bytes_since_ = 0;
   Offset pending_start_;

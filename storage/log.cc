@@ -87,7 +87,7 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   void on_room_made(const Result<void>& made) override;
   void on_ended() override;
   void on_taken_back(const Result<void>& outcome);
-  static Error pause_for(const Error& error);
+  Error pause_for(const Error& error) const;
   void fail_log(const Error& error);
   void on_start_saved(Offset in_both_slots) override;
   void proceed();
@@ -238,12 +238,9 @@ void Log::Impl::on_truncated(Result<void> cut) {
       fail_log(recovered.error());
       return end_truncate(fail(recovered.error()));
     }
-    // A cut that may be in a cache only is nothing to build on.
-    std::string& refusal = recovered->state.refusal;
-    if (!cut && cut.error().code != Errc::bad_request && refusal.empty())
-      refusal = fmt::format("{} (no more appends until the broker is restarted; reads go on)",
-                            cut.error().text);
     adopt(std::move(*recovered));
+    // A cut that may be in a cache only is nothing to build on.
+    if (!cut && cut.error().code != Errc::bad_request) fail_log(cut.error());
     end_truncate(cut);
   });
 }
@@ -286,7 +283,7 @@ Result<void> Log::Impl::admit(const BatchView& batch) {
   if (staged != 0 && staged + batch.bytes().size() > options_.staged_bytes_max)
     return fail(Errc::overloaded, fmt::format("{} bytes wait for the disk already", staged));
   if (auto room = checkpoints_.admit_session(batch.header().producer_id); !room)
-    return fail(pause_for(room.error()));
+    return fail(room.error());
   if (state_.appended_end.value + batch.header().event_count > offset_max.value)
     return fail(Errc::offset_out_of_range, "the partition has used all its offsets");
   return {};
@@ -328,11 +325,13 @@ void Log::Impl::on_ended() {
 // -- when the disk refuses
 // ---------------------------------------------------------------------------------
 
-Error Log::Impl::pause_for(const Error& error) {
+Error Log::Impl::pause_for(const Error& error) const {
   if (error.code != Errc::storage_full)
     return {error.code, error.text + "; appends resume by themselves"};
   return {Errc::storage_full,
-          "no space left for this log; free space or trim topics, appends resume by themselves"};
+          fmt::format("no space left for {}/{} ({}); free space or trim topics, appends resume by "
+                      "themselves",
+                      identity_.topic_name, identity_.partition, error.text)};
 }
 
 void Log::Impl::on_write_failed(const Error& error) {

@@ -19,6 +19,16 @@ LogFixture full_log() {
   return LogFixture(1, options);
 }
 
+// Started again when the disk was full; the three sessions are known.
+void start_again_full(LogFixture& f) {
+  for (std::uint64_t id = 1; id <= 3; ++id)
+    f.put(make_batch("x", {.producer_id = id, .sequence = 0}));
+  f.close();
+  f.storage.disk().make_path("pool");
+  f.storage.disk().set_capacity(f.storage.disk().used_bytes());
+  f.open();
+}
+
 }  // namespace
 
 TEST_CASE("G4 ST-12 sessions that a full disk has no room for hold no other up") {
@@ -63,4 +73,30 @@ TEST_CASE("G4 ST-12 sessions that a full disk has no room for hold no other up")
   f.crash();
   f.require_all(true);
   REQUIRE(f.storage.log().producers().find(99) != nullptr);
+}
+
+// The log does not know what blocks its checkpoint has until it has asked once. It asked for one
+// session too many, again and again, and each refusal paused the log.
+TEST_CASE("G4 ST-12 after a restart on a full disk the sessions that a log knows go on") {
+  LogFixture f = full_log();
+  start_again_full(f);
+  std::uint64_t sequence = 1, id = 4;
+  for (int i = 0; i < 14; ++i) {
+    const auto stranger = f.storage.append(make_batch("new", {.producer_id = id++, .sequence = 0}));
+    if (stranger) REQUIRE_FALSE(f.storage.commit());
+    f.storage.advance(milliseconds(100));
+    const auto batch = make_batch("x", {.producer_id = 1, .sequence = sequence});
+    const auto range = f.storage.append(batch);
+    if (!range || !f.storage.commit()) continue;
+    f.known.push_back({*range, batch});
+    f.note_acked();
+    ++sequence;
+  }
+  // One stranger is staged and taken back, which pauses the log once.
+  REQUIRE(sequence > 7);
+  // Room that is asked for while nobody waits tells nobody of a failure.
+  f.storage.advance(seconds(10));
+  REQUIRE(f.storage.append_error().code == Errc::ok);
+  f.crash();
+  f.require_all(true);
 }
