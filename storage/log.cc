@@ -90,6 +90,7 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   Error pause_for(const Error& error) const;
   void fail_log(const Error& error);
   void on_start_saved(Offset in_both_slots) override;
+  void retire();
   void proceed();
   bool drained();
   void step_close();
@@ -120,6 +121,7 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   AgeClock age_clock_;
   Done life_done_;
   bool close_started_ = false;  // what was under way has ended
+  Offset retired_below_;        // what both slots of the checkpoint say
   Offset truncate_end_;
   bool truncate_running_ = false;
 };
@@ -155,6 +157,7 @@ void Log::Impl::recover(Recovery::Done done) {
 void Log::Impl::adopt(RecoveredLog recovered) {
   state_ = std::move(recovered.state);
   cache_.clear();
+  retired_below_ = {};
   if (recovered.active_file.is_open()) tail_.resume(recovered.active_file, recovered.resume);
   life_ = Life::open;
   age_clock_.is_steady(environment_.clock.now(), environment_.clock.wall());
@@ -318,6 +321,8 @@ void Log::Impl::on_room_made(const Result<void>& made) {
 }
 
 void Log::Impl::on_ended() {
+  // The segment below the start may have been busy when that was saved.
+  if (life_ == Life::open) retire();
   retired_.proceed();
   proceed();
 }
@@ -371,6 +376,7 @@ void Log::Impl::trim(Offset start, Done done) {
     deferred_.add([done = std::move(done), error] { done(fail(error)); });
     return;
   }
+  if (start >= state_.durable_end) tail_.seal_if_quiet();
   checkpoints_.move_start(std::min(start, state_.durable_end), std::move(done));
 }
 
@@ -391,12 +397,17 @@ void Log::Impl::apply_retention() {
 // same.
 void Log::Impl::on_start_saved(Offset in_both_slots) {
   state_.corrupt.forget_below(state_.start_offset);
+  retired_below_ = in_both_slots;
+  retire();
+  retired_.proceed();
+}
+
+void Log::Impl::retire() {
   const std::vector<SegmentRef> all(state_.segments.begin(), state_.segments.end());
-  for (std::size_t i = segments_below(all, in_both_slots); i > 0; --i) {
+  for (std::size_t i = segments_below(all, retired_below_); i > 0; --i) {
     retired_.add(std::move(state_.segments.front()));
     state_.segments.pop_front();
   }
-  retired_.proceed();
 }
 
 // -- Log: the door

@@ -74,8 +74,7 @@ Result<OffsetRange> LogTail::append(const BatchView& batch) {
   const WallTime now = state_.stamp_time(environment_.clock.wall());
   if (must_roll(batch.header().padded_bytes(), now)) {
     if (sealing_) return fail(Errc::overloaded, "two segments wait for the disk already");
-    writer_->finish();
-    sealing_ = std::move(writer_);
+    roll(now);
   }
   if (!writer_) begin_segment(now);
   const Position at = writer_->staged_position();
@@ -294,15 +293,30 @@ void LogTail::reset_to_durable() {
 // -- care
 // ----------------------------------------------------------------------------------------------
 
+// Whether the segment that takes appends has batches, all of them durable, and may be sealed.
+bool LogTail::is_quiet() const {
+  return writer_ && !sealing_ && writer_->attached() && writer_->all_durable() &&
+         writer_->staged_position() != segment_layout::first_batch_position &&
+         state_.refusal.empty() && !is_taking_back();
+}
+
 void LogTail::seal_if_old() {
-  if (!writer_ || sealing_ || !writer_->attached() || !writer_->all_durable()) return;
-  if (!state_.refusal.empty() || is_taking_back()) return;
   const WallTime wall = environment_.clock.wall();
-  if (!must_roll(0, wall)) return;
+  if (!is_quiet() || !must_roll(0, wall)) return;
+  roll(state_.stamp_time(wall));
+  flush();
+}
+
+void LogTail::seal_if_quiet() {
+  if (!is_quiet()) return;
+  roll(state_.stamp_time(environment_.clock.wall()));
+  flush();
+}
+
+void LogTail::roll(WallTime now) {
   writer_->finish();
   sealing_ = std::move(writer_);
-  begin_segment(state_.stamp_time(wall));
-  flush();
+  begin_segment(now);
 }
 
 bool LogTail::is_sealing(const SegmentRef& segment) const {

@@ -83,6 +83,8 @@ class LogTail {
   // -- care
   // A quiet log gets no append that would seal its segment, yet what is in it grows old.
   void seal_if_old();
+  // All of a quiet log is to be trimmed: the segment that takes appends is to go, too.
+  void seal_if_quiet();
   bool is_sealing(const SegmentRef& segment) const;
   // Where the durable end lies, for a checkpoint: a scan may begin there after a crash. None: there
   // is no file that could be scanned.
@@ -96,6 +98,8 @@ class LogTail {
 
  private:
   bool must_roll(std::size_t bytes, WallTime now) const;
+  bool is_quiet() const;
+  void roll(WallTime now);
   void begin_segment(WallTime now);
   SegmentHeader next_header(WallTime now) const;
   bool may_commit(const SegmentWriter& writer);

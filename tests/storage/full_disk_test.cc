@@ -66,6 +66,41 @@ TEST_CASE("ST-12 a full log of many sessions is trimmed, and has space again") {
   }
 }
 
+TEST_CASE("ST-12 a full log of one segment that is trimmed to its end has space again") {
+  LogFixture f(1, without_pool());
+  f.put_many(12, 1000);
+  REQUIRE(f.storage.log().segment_count() == 1);
+  fill(f);
+  const auto used = f.storage.disk().used_bytes();
+  require_trimmed(f);
+  REQUIRE(f.storage.files_ending(".segment").empty());
+  REQUIRE(f.storage.disk().used_bytes() + 32 * KiB < used);
+  f.require_alive();
+  f.reopen();
+  f.require_all(true);
+  REQUIRE(LogFixture::reason(f.storage.trim(f.acked_end)) == "");
+  f.storage.settle();
+  f.crash();
+  f.require_alive();
+  f.crash();
+  f.require_all(true);
+}
+
+TEST_CASE("ST-12 a segment that is written while it is trimmed to its end goes when it is idle") {
+  LogFixture f(1, without_pool());
+  f.put_many(1, 1000);
+  f.storage.disk().hold(Call::preallocate);
+  f.put_many(12, 1000);  // the next blocks are being reserved
+  const bool reserves = f.storage.disk().in_flight() > 0;
+  REQUIRE(reserves);
+  REQUIRE(LogFixture::reason(f.storage.trim(f.acked_end)) == "");
+  REQUIRE(f.storage.files_ending(".segment").size() == 1);
+  f.storage.disk().release(Call::preallocate);
+  f.storage.settle();
+  REQUIRE(f.storage.files_ending(".segment").empty());
+  f.require_alive();
+}
+
 TEST_CASE("ST-12 whatever is left of the disk when a log begins, what was acked can be trimmed") {
   std::size_t trimmed = 0;
   for (std::uint64_t spare = 0; spare <= 160 * KiB; spare += 4 * KiB) {
