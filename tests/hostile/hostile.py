@@ -92,9 +92,17 @@ class Broker:
                 count += os.readlink(entry.path).startswith("socket:")
         return count
 
-    def cpu_seconds(self):
-        fields = self.proc("stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def connections_waiting(self):
+        """How many connections to its ports the system has and the broker has not accepted: at its limit of
+        descriptors libzmq would try to accept them again and again."""
+        ports = {int(endpoint.rsplit(":", 1)[1]) for endpoint in (self.listen, self.live)}
+        waiting = 0
+        for line in self.proc("net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            local, state, queues = fields[1], fields[3], fields[4]
+            if state == "0A" and int(local.rsplit(":", 1)[1], 16) in ports:  # TCP_LISTEN: its receive queue is the backlog
+                waiting += int(queues.split(":")[1], 16)
+        return waiting
 
 
 class GoodClients:
