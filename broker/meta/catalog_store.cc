@@ -5,6 +5,8 @@
 #include "storage/base/diag.h"
 #include "storage/log_files.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 namespace millrace {
@@ -58,6 +60,7 @@ void CatalogStore::step(IoResult io) {
   const bool is_there = stage_ == Stage::make && !io && io.error().code == Errc::already_exists;
   // Without deleted/ all is well until a full disk has no room for a name.
   const bool goes_without = stage_ == Stage::make_deleted || stage_ == Stage::list_deleted;
+  if (!io && goes_without) tell_of_deleted(io.error());
   if (!io && !is_there && !goes_without) {
     stage_ = Stage::idle;
     return std::exchange(loaded_, nullptr)(fail(io.error()));
@@ -86,6 +89,22 @@ void CatalogStore::step(IoResult io) {
   UNREACHABLE("the catalog store completed an I/O it never started");
 }
 
+void CatalogStore::tell_of_deleted(const Error& error) const {
+  if (stage_ == Stage::make_deleted && error.code != Errc::already_exists)
+    diag::warn(channel,
+               "{}/ cannot be made: {}; a deletion on a full disk may be refused until a start can "
+               "make it",
+               deleted_directory, error.text);
+  // Not there: then nothing lies there.
+  if (stage_ == Stage::list_deleted && error.code != Errc::not_found)
+    diag::warn(
+        channel,
+        "{}/ cannot be listed: {}; deleted topics that are left there keep their space until "
+        "a start can list it",
+        deleted_directory, error.text);
+}
+
+// Only noted: while a start can still fail, nothing else may be in flight.
 void CatalogStore::on_deleted_listed() {
   for (const auto& entry : std::exchange(entries_, {})) {
     const auto parsed = parse_topic_directory(entry.name);
@@ -94,7 +113,7 @@ void CatalogStore::on_deleted_listed() {
     const std::string path = join_path(deleted_directory, entry.name);
     if (is_ours) {
       diag::info(channel, "finishing the removal of {}", path);
-      remove_tree(path);
+      to_remove_.push_back(path);
     } else {
       diag::warn(channel, "{}/{} is not a deleted topic; it is left alone", deleted_directory,
                  quoted(entry.name));
@@ -117,6 +136,7 @@ void CatalogStore::on_listed() {
     }
   }
   entries_.clear();
+  next_removal();
   load_more();
 }
 
@@ -221,7 +241,7 @@ void CatalogStore::remove_tree(std::string path) {
 }
 
 void CatalogStore::next_removal() {
-  if (removal_ != nullptr || to_remove_.empty()) return;
+  if (stopping_ || removal_ != nullptr || to_remove_.empty()) return;
   removal_ = std::make_unique<TreeRemoval>(
       disk_, std::move(to_remove_.front()),
       [this](TreeRemoval&, Result<void> result) { on_removed(std::move(result)); });

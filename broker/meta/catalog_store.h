@@ -34,7 +34,7 @@ class CatalogStore {
 
   // Every topic that says what it is, in no order; names what it had to leave out in diag. Starts
   // the removal of what creations and deletions left behind. Fails only when topics/ itself cannot
-  // be made, listed or synced.
+  // be made, listed or synced; then nothing is in flight.
   void load(Loaded done);
   // The topic stands durably, or an error and no topic.
   void create(const TopicMeta& meta, Done done);
@@ -62,6 +62,7 @@ class CatalogStore {
   };
 
   void step(IoResult io);
+  void tell_of_deleted(const Error& error) const;
   void on_deleted_listed();
   void on_listed();
   void load_more();
