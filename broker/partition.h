@@ -48,6 +48,8 @@ class Partition final : public LogListener, public FlushList::Member {
 
   // Neither opened nor known to have a fault.
   bool is_new() const { return life_ == Life::fresh && fault_.code == Errc::ok; }
+  // It was opened, or that was tried, and it was closed since.
+  bool is_closed() const { return life_ == Life::closed; }
   // The error of a partition that is not open.
   Result<void> check_open() const;
   // Errors: those of check_open; offset_out_of_range, naming what can be read.

@@ -19,7 +19,7 @@ struct Topic {
     creating,  // on its way to the disk, or its logs being opened for the first time
     open,
     deleting,  // being closed, then removed
-    failed,    // its deletion did not reach the disk; may be deleted again
+    failed,    // what its deletion did is not known to be durable; may be deleted again
   };
 
   TopicMeta meta;

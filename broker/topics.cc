@@ -97,17 +97,20 @@ Result<TopicSettings> Topics::settings_of(const TopicMeta& meta) const {
   return parsed->settings;
 }
 
+std::unique_ptr<Partition> Topics::make_partition(const Topic& topic, PartitionIndex index) const {
+  LogIdentity identity;
+  identity.cluster_id = core_.environment.cluster_id;
+  identity.topic_id = topic.meta.id;
+  identity.partition = index;
+  identity.topic_name = topic.meta.name;
+  identity.directory = partition_path(topic_path(topic.meta.id), index);
+  return std::make_unique<Partition>(core_, std::move(identity), topic.settings.log,
+                                     topic.settings.live);
+}
+
 void Topics::make_partitions(Topic& topic) {
-  for (PartitionIndex i = 0; i < topic.meta.partitions; ++i) {
-    LogIdentity identity;
-    identity.cluster_id = core_.environment.cluster_id;
-    identity.topic_id = topic.meta.id;
-    identity.partition = i;
-    identity.topic_name = topic.meta.name;
-    identity.directory = partition_path(topic_path(topic.meta.id), i);
-    topic.partitions.push_back(std::make_unique<Partition>(
-        core_, std::move(identity), topic.settings.log, topic.settings.live));
-  }
+  for (PartitionIndex i = 0; i < topic.meta.partitions; ++i)
+    topic.partitions.push_back(make_partition(topic, i));
 }
 
 void Topics::open_partitions(std::vector<Partition*> partitions, std::function<void()> done) {
@@ -282,21 +285,50 @@ void Topics::on_closed(Topic& topic, const Done& done) {
 }
 
 void Topics::on_removed(Topic& topic, Result<void> result, const Done& done) {
-  --under_way_;
-  auto waiting = std::exchange(topic.when_settled, {});
   // Gone already: the name was taken away under us, or an earlier deletion got further than it
   // knew.
-  if (!result && result.error().code != Errc::not_found) {
-    topic.life = Topic::Life::failed;
-    topic.fault = result.error();
-    diag::error(channel, "topic {} could not be deleted: {}", topic.meta.name,
-                topic.fault.to_string());
-    done(fail(topic.fault));
-  } else {
+  const bool is_gone = result || result.error().code == Errc::not_found;
+  if (!is_gone && result.error().code == Errc::storage_full)
+    return serve_again(topic, result.error(), done);
+  --under_way_;
+  auto waiting = std::exchange(topic.when_settled, {});
+  if (is_gone) {
     const auto dead = catalog_.take(topic.meta.name);
     done({});
+  } else {
+    topic.life = Topic::Life::failed;
+    topic.fault = {result.error().code,
+                   fmt::format("topic {} is closed: its deletion failed: {}; delete it again, or "
+                               "restart the broker",
+                               quoted(topic.meta.name), result.error().text)};
+    diag::error(channel, "{}", topic.fault.text);
+    done(fail(topic.fault));
   }
   settle(std::move(waiting));
+}
+
+// The deletion found no room for a name: nothing of the topic has changed on the disk. What was
+// closed is opened as by a start; a log that was never opened is as it was.
+void Topics::serve_again(Topic& topic, const Error& refusal, const Done& done) {
+  std::vector<Partition*> closed;
+  for (PartitionIndex i = 0; i < topic.meta.partitions; ++i) {
+    auto& partition = topic.partitions[i];
+    if (!partition->is_closed()) continue;
+    partition = make_partition(topic, i);
+    closed.push_back(partition.get());
+  }
+  const Error error{refusal.code,
+                    fmt::format("topic {} is not deleted and goes on being served: {}; free space "
+                                "and delete it again",
+                                quoted(topic.meta.name), refusal.text)};
+  diag::warn(channel, "{}", error.text);
+  open_partitions(std::move(closed), [this, &topic, error, done] {
+    --under_way_;
+    topic.life = Topic::Life::open;
+    auto waiting = std::exchange(topic.when_settled, {});
+    done(fail(error));
+    settle(std::move(waiting));
+  });
 }
 
 // -- look-up

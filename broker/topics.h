@@ -54,7 +54,8 @@ class Topics {
   };
   // Errors: bad_topic_name, bad_setting, bad_request, topic_exists, overloaded, the disk's.
   void create(NewTopic request, Created done);
-  // Errors: unknown_topic, the disk's.
+  // Errors: unknown_topic, the disk's. After storage_full the topic is served as before; after any
+  // other error of the disk it stays closed until it is deleted again or the broker is restarted.
   void remove(const TopicRef& topic, Done done);
 
   // -- look-up
@@ -67,11 +68,13 @@ class Topics {
  private:
   void on_loaded(std::vector<LoadedTopic> loaded, const Done& done);
   void adopt(LoadedTopic loaded);
+  std::unique_ptr<Partition> make_partition(const Topic& topic, PartitionIndex index) const;
   void make_partitions(Topic& topic);
   void open_partitions(std::vector<Partition*> partitions, std::function<void()> done);
   Result<TopicSettings> settings_of(const TopicMeta& meta) const;
   void on_stored(Topic& topic, Result<void> result, const Created& done);
   void on_closed(Topic& topic, const Done& done);
+  void serve_again(Topic& topic, const Error& refusal, const Done& done);
   void on_removed(Topic& topic, Result<void> result, const Done& done);
   void settle(std::vector<std::function<void()>> waiting);
   TopicId fresh_id();

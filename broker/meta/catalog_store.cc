@@ -196,7 +196,9 @@ CatalogStore::Deletion::Deletion(CatalogStore& s, const TopicId& i, Done d)
 void CatalogStore::Deletion::rename() { store.disk_.rename(io, topic_path(id), to); }
 
 void CatalogStore::Deletion::step(IoResult result) {
-  if (renamed && !result) return store.on_deleted(*this, fail(result.error()));
+  // The topic has its new name, whatever the reason: it is not to be taken for one that stands.
+  if (renamed && !result)
+    return store.on_deleted(*this, fail(Errc::storage_error, result.error().text));
   if (renamed) return store.on_deleted(*this, {});
   const bool no_room = !result && result.error().code == Errc::storage_full;
   const bool not_found = !result && result.error().code == Errc::not_found;
@@ -206,8 +208,10 @@ void CatalogStore::Deletion::step(IoResult result) {
     return rename();
   }
   // The topic was there when topics/ had no room: what is not found is deleted/.
-  if (not_found && is_fallback)
-    return store.on_deleted(*this, fail(Errc::storage_full, "no space to rename the topic"));
+  if (is_fallback && (not_found || no_room))
+    return store.on_deleted(
+        *this, fail(Errc::storage_full, fmt::format("neither {}/ nor {}/ has room for another name",
+                                                    topics_directory, deleted_directory)));
   // Gone already: an earlier deletion may have failed between the new name and its sync, and the
   // name is durable only behind one.
   was_gone = not_found;

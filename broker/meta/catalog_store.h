@@ -38,7 +38,8 @@ class CatalogStore {
   void load(Loaded done);
   // The topic stands durably, or an error and no topic.
   void create(const TopicMeta& meta, Done done);
-  // The topic is gone durably; its files go in the background. They must be closed.
+  // The topic is gone durably; its files go in the background. They must be closed. storage_full:
+  // there was no room for another name, and the topic stands as it was.
   void remove(const TopicId& id, Done done);
 
   // Ends background work after the step in flight.

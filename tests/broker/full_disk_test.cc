@@ -217,3 +217,43 @@ TEST_CASE("ST-12: where a quota is used up before the disk is, kept files are gi
   shard.settle();
   CHECK_FALSE(shard.disk.names("pool").empty());
 }
+
+TEST_CASE("ST-12: a topic whose deletion found no room for a name goes on being served") {
+  RunningShard shard;
+  shard.create("orders", 3);
+  shard.must_produce("orders", "x");
+  shard.must_produce("orders", "y", 1);
+  shard.stop();
+  shard.disk.rename_file("topics/" + shard.disk.names("topics").front() + "/2", "missing");
+  shard.disk.rename_file("deleted", "elsewhere");
+  shard.disk.inject({sim::Call::make_directory, Errc::storage_error, 1, false, "deleted"});
+  shard.must_start();
+  no_room_for_a_name(shard);
+  const auto refused = shard.expect<Error>(shard.call(DeleteTopicRequest{{"orders", {}}}));
+  CHECK(refused.code == Errc::storage_full);
+  CHECK(refused.text.find("orders") != std::string::npos);
+  shard.must_produce("orders", "after");
+  CHECK(shard.read_all("orders") == std::vector<std::string>{"x", "after"});
+  CHECK(shard.read_all("orders", 0, 1) == std::vector<std::string>{"y"});
+  // A log whose files are missing is as missing as it was.
+  CHECK(shard.refusal(shard.call(ShardFixture::fetch_request("orders", 0, 0, 2))) ==
+        Errc::storage_error);
+  CHECK(shard.refusal(shard.call(CreateTopicRequest{"orders", 1, {}})) == Errc::topic_exists);
+  shard.expect<DoneReply>(shard.call(DeleteTopicRequest{{"orders", {}}}));
+  shard.settle();
+  CHECK(shard.topic_names().empty());
+  CHECK(shard.disk.names("topics").empty());
+}
+
+TEST_CASE("ST-12: a full disk after the new name of a deleted topic opens nothing again") {
+  RunningShard shard;
+  shard.create("orders");
+  shard.must_produce("orders", "x");
+  shard.settle();
+  shard.disk.inject({sim::Call::sync_directory, Errc::storage_full, 1, false, "topics"});
+  CHECK(shard.refusal(shard.call(DeleteTopicRequest{{"orders", {}}})) == Errc::storage_error);
+  CHECK(shard.refusal(shard.produce("orders", make_batch("z"))) == Errc::storage_error);
+  shard.expect<DoneReply>(shard.call(DeleteTopicRequest{{"orders", {}}}));
+  shard.settle();
+  CHECK(shard.disk.names("topics").empty());
+}
