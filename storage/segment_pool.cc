@@ -66,10 +66,16 @@ void SegmentPool::on_step(IoResult result) {
       stage_ = Stage::size;
       return disk_.file_size(io_, file_);
     case Stage::size:
-      if (result && has_room(*result))
-        put({join_path(directory_, entries_[at_entry_ - 1].name), *result});
       stage_ = Stage::close;
+      if (result && reserve(*result)) {
+        put({join_path(directory_, entries_[at_entry_ - 1].name), *result});
+      } else if (result) {
+        stage_ = Stage::close_surplus;
+      }
       return disk_.close(io_, file_);
+    case Stage::close_surplus:
+      stage_ = Stage::remove;
+      return disk_.remove(io_, join_path(directory_, entries_[at_entry_ - 1].name));
     case Stage::close:
     case Stage::remove:  // or it stays, and is no worse than a name that nobody takes
       return next_entry();
@@ -133,13 +139,15 @@ void SegmentPool::set_keeping(bool keeping) {
   disk_.remove(io_, shrinking_.path);
 }
 
-bool SegmentPool::has_room(std::uint64_t bytes) const {
-  return keeping_ && bytes_ + bytes <= bytes_max_;
+bool SegmentPool::reserve(std::uint64_t bytes) {
+  if (!keeping_ || bytes_ + bytes > bytes_max_) return false;
+  bytes_ += bytes;
+  return true;
 }
 
-void SegmentPool::put(Pooled file) {
-  bytes_ += file.bytes;
-  files_.push_back(std::move(file));
+void SegmentPool::cancel(std::uint64_t bytes) {
+  CHECK(bytes_ >= bytes, "what is given back was reserved");
+  bytes_ -= bytes;
 }
 
 }  // namespace millrace

@@ -34,8 +34,8 @@ class SegmentPool {
   SegmentPool(const SegmentPool&) = delete;
   SegmentPool& operator=(const SegmentPool&) = delete;
 
-  // Makes the directory if needed, lists what is there, and removes the names of what moved. `done`
-  // is called from a later turn.
+  // Makes the directory if needed, lists what is there, and removes the names of what moved and the
+  // files that are above the limit. `done` is called from a later turn.
   void open(std::function<void(Result<void>)> done);
 
   const std::string& directory() const { return directory_; }
@@ -55,10 +55,12 @@ class SegmentPool {
   void set_keeping(bool keeping);
   // Nothing of its own is in flight.
   bool idle() const { return stage_ == Stage::idle; }
-  // Whether a file of this size would be kept.
-  bool has_room(std::uint64_t bytes) const;
-  // A file that has its free_path() and no other name, durably, is now the pool's.
-  void put(Pooled file);
+  // Whether a file of this size is kept. If so it counts from now on, while it moves: until put, or
+  // until cancel says that it does not come.
+  bool reserve(std::uint64_t bytes);
+  void cancel(std::uint64_t bytes);
+  // A reserved file that has its free_path() and no other name, durably, is now the pool's.
+  void put(Pooled file) { files_.push_back(std::move(file)); }
 
  private:
   void on_step(IoResult result);
@@ -66,7 +68,7 @@ class SegmentPool {
   Disk& disk_;
   std::string directory_;
   std::uint64_t bytes_max_;
-  std::uint64_t bytes_ = 0;
+  std::uint64_t bytes_ = 0;  // of files_, and reserved
   bool keeping_ = true;
   std::uint64_t next_name_ = 1;
   std::vector<Pooled> files_;
@@ -79,6 +81,7 @@ class SegmentPool {
     open,
     size,
     close,
+    close_surplus,
     remove,
     shrink
   } stage_ = Stage::idle;

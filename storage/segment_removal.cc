@@ -4,6 +4,8 @@
 #include "storage/base/check.h"
 #include "storage/log_files.h"
 
+#include <utility>
+
 namespace millrace {
 
 SegmentRemoval::SegmentRemoval(Disk& disk, SegmentPool& pool, std::string directory,
@@ -16,7 +18,15 @@ SegmentRemoval::SegmentRemoval(Disk& disk, SegmentPool& pool, std::string direct
       done_(std::move(done)),
       io_(this, Completion::to<&SegmentRemoval::step, SegmentRemoval>()) {}
 
+// What did not get to the pool, because a step failed, never will.
+SegmentRemoval::~SegmentRemoval() { pool_.cancel(reserved_bytes_); }
+
 void SegmentRemoval::start() { next_segment(); }
+
+void SegmentRemoval::cancel(std::uint64_t bytes) {
+  pool_.cancel(bytes);
+  reserved_bytes_ -= bytes;
+}
 
 void SegmentRemoval::next_segment() {
   if (at_ == segments_.size()) {
@@ -36,9 +46,10 @@ void SegmentRemoval::step(IoResult io) {
       taking_ = {};
       // A read or a seal in flight would be another owner, with the file open.
       const bool unused = segment.use_count() == 1;
-      const std::uint64_t bytes = segment->end_position.value;
-      if (recycle_ && unused && segment->readable && pool_.has_room(pooled_bytes_ + bytes)) {
-        taking_ = {join_path(pool_.directory(), pool_.fresh_name()), align_down(bytes, 4096)};
+      const std::uint64_t bytes = align_down(segment->end_position.value, 4096);
+      if (recycle_ && unused && segment->readable && pool_.reserve(bytes)) {
+        reserved_bytes_ += bytes;
+        taking_ = {join_path(pool_.directory(), pool_.fresh_name()), bytes};
         return disk_.rename(io_, segment->path, taking_.path);
       }
       return disk_.remove(io_, segment->path);
@@ -46,13 +57,14 @@ void SegmentRemoval::step(IoResult io) {
     case Stage::take_segment:
       // The pool's directory would have to grow.
       if (!io && io.error().code == Errc::storage_full && !taking_.path.empty()) {
-        taking_ = {};
+        cancel(std::exchange(taking_, {}).bytes);
         return disk_.remove(io_, segments_[at_]->path);
       }
       if (!io && io.error().code != Errc::not_found) return call_last(done_, fail(io.error()));
       if (io && !taking_.path.empty()) {
-        pooled_bytes_ += taking_.bytes;
         pooled_.push_back(std::move(taking_));
+      } else {
+        cancel(taking_.bytes);
       }
       ++at_;
       return next_segment();
@@ -69,10 +81,12 @@ void SegmentRemoval::step(IoResult io) {
         stage_ = Stage::remove_moving;
         return disk_.remove(io_, pooled_[freed_].path);
       }
+      reserved_bytes_ -= pooled_[freed_].bytes;
       pool_.put({SegmentPool::free_path(pooled_[freed_].path), pooled_[freed_].bytes});
       ++freed_;
       return next_free();
     case Stage::remove_moving:  // or it stays, and is removed by the next start
+      cancel(pooled_[freed_].bytes);
       ++freed_;
       return next_free();
     case Stage::idle: break;

@@ -24,10 +24,14 @@ class SegmentRemoval {
   // `segments` in the order of removal. `recycle`: whether the files may go to the pool.
   SegmentRemoval(Disk& disk, SegmentPool& pool, std::string directory,
                  std::vector<SegmentRef> segments, bool recycle, Done done);
+  SegmentRemoval(const SegmentRemoval&) = delete;
+  SegmentRemoval& operator=(const SegmentRemoval&) = delete;
+  ~SegmentRemoval();
   void start();
 
  private:
   void step(IoResult io);
+  void cancel(std::uint64_t bytes);
   void next_segment();
   void next_free();
 
@@ -50,8 +54,8 @@ class SegmentRemoval {
   std::size_t at_ = 0;
   SegmentPool::Pooled taking_;  // being renamed; without a path: being removed
   std::vector<SegmentPool::Pooled> pooled_;
-  std::uint64_t pooled_bytes_ = 0;
-  std::size_t freed_ = 0;  // of pooled_
+  std::uint64_t reserved_bytes_ = 0;  // in the pool, of taking_ and those of pooled_ to be freed
+  std::size_t freed_ = 0;             // of pooled_
 };
 
 }  // namespace millrace
