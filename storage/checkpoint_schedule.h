@@ -75,6 +75,8 @@ class CheckpointSchedule {
   // Once the disk had none, a session more is not staged, to be taken back with all that waits with
   // it: ok, or why not. The disk is asked again once in a while, beside the commits.
   Result<void> admit_session(std::uint64_t producer_id);
+  // Whether the disk had no space for a session more when it was asked last.
+  bool lacks_space() const { return room_error_.code == Errc::storage_full; }
 
   // -- contents
   Checkpoint contents() const;

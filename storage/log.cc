@@ -69,6 +69,7 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
     for (const auto& segment : state_.segments) total += segment->end_position.value;
     return total;
   }
+  bool lacks_space() const { return checkpoints_.lacks_space(); }
 
   LogState state_;
 
@@ -449,6 +450,7 @@ const ProducerStates& Log::producers() const { return impl_->state_.producers; }
 const std::vector<CorruptRange>& Log::corrupt_ranges() const {
   return impl_->state_.corrupt.list();
 }
+bool Log::lacks_space() const { return impl_->lacks_space(); }
 const std::string& Log::refusal() const { return impl_->state_.refusal; }
 
 }  // namespace millrace

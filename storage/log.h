@@ -151,6 +151,8 @@ class Log {
   WallTime last_append_time() const;
   const ProducerStates& producers() const;
   const std::vector<CorruptRange>& corrupt_ranges() const;
+  // Whether sessions that the log does not know are refused for want of space.
+  bool lacks_space() const;
   // Empty, or why the log refuses appends.
   const std::string& refusal() const;
 
