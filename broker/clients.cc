@@ -1,5 +1,9 @@
 #include "broker/clients.h"
 
+#include "broker/meta/setting_text.h"
+
+#include <fmt/core.h>
+
 #include <algorithm>
 
 namespace millrace {
@@ -84,11 +88,9 @@ void Clients::refuse(ClientHandle client, std::uint64_t request_id, Error error)
 
 void Clients::send(ClientHandle client, std::uint64_t request_id, ReplyBody body) {
   Reply reply{request_id, std::move(body)};
-  if (!carries_data(reply) && cost_of(reply) > large_reply_bytes &&
-      !has_room_for(client, cost_of(reply)))
-    reply.body = Error{Errc::overloaded,
-                       "replies that were not read leave no room for this one; read them, then ask "
-                       "again"};
+  if (!carries_data(reply) && cost_of(reply) > large_reply_bytes) {
+    if (auto room = check_room(client, cost_of(reply)); !room) reply.body = room.error();
+  }
   const auto found = clients_.find(client);
   if (found != clients_.end()) {
     if (found->second.gone) return drop(reply);
@@ -108,8 +110,9 @@ void Clients::keep(ClientHandle client, Reply&& reply) {
   const std::size_t bytes = cost_of(reply);
   // Data was let in by room(), so it always has its place; what is dropped is what a client
   // provokes without reading.
-  const bool full = state.held_bytes + bytes > limits_.client_bytes_max ||
-                    total_bytes() + bytes > limits_.reply_bytes_max;
+  const std::uint64_t held = state.held_bytes + environment_.clients.pinned_bytes(client);
+  const bool full =
+      state.held_bytes + bytes > limits_.client_bytes_max || total_bytes() + bytes > all_max(held);
   if (full && !carries_data(reply)) {
     drop(reply);
     return forget_if_idle(client);
@@ -136,18 +139,32 @@ std::size_t Clients::room(ClientHandle client) const {
   const std::uint64_t held_by_all = total_bytes();
   if (held_by_all < limits_.reply_bytes_max)
     return std::min(left_of_client, limits_.reply_bytes_max - held_by_all);
-  // Those who do not read must not stop those who do: who holds nothing gets a little.
-  const std::uint64_t all_max =
-      limits_.reply_bytes_max + limits_.reply_bytes_max / first_replies_share;
-  if (held > 0 || held_by_all >= all_max) return 0;
-  return std::min({left_of_client, std::uint64_t{first_reply_bytes}, all_max - held_by_all});
+  // Who holds nothing gets a little.
+  if (held_by_all >= all_max(held)) return 0;
+  return std::min({left_of_client, std::uint64_t{first_reply_bytes}, all_max(held) - held_by_all});
 }
 
-// Of a reply that room() was not asked for: a list of many topics.
-bool Clients::has_room_for(ClientHandle client, std::size_t bytes) const {
+// Of all, for a client that holds so much: those who do not read must not stop those who do.
+std::uint64_t Clients::all_max(std::uint64_t held) const {
+  if (held > 0) return limits_.reply_bytes_max;
+  return limits_.reply_bytes_max + limits_.reply_bytes_max / first_replies_share;
+}
+
+// For a reply that room() was not asked for: a list of many topics or partitions.
+Result<void> Clients::check_room(ClientHandle client, std::size_t bytes) const {
   const std::uint64_t held = held_bytes(client) + environment_.clients.pinned_bytes(client);
-  const bool fits_client = held == 0 || held + bytes <= limits_.client_bytes_max;
-  return fits_client && total_bytes() + bytes <= limits_.reply_bytes_max;
+  if (held > 0 && held + bytes > limits_.client_bytes_max)
+    return fail(Errc::overloaded,
+                fmt::format("{} bytes of replies that this client has not read yet leave no room "
+                            "for this one of {} below limits.client_bytes_max = {}; read them, "
+                            "then ask again",
+                            held, bytes, size_text(limits_.client_bytes_max)));
+  if (total_bytes() + bytes > all_max(held))
+    return fail(Errc::overloaded,
+                fmt::format("{} bytes of replies that clients have not read yet leave no room for "
+                            "this one of {} below limits.reply_bytes_max = {}; retry after a pause",
+                            total_bytes(), bytes, size_text(limits_.reply_bytes_max)));
+  return {};
 }
 
 std::uint64_t Clients::held_bytes(ClientHandle client) const {

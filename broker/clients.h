@@ -94,7 +94,8 @@ class Clients {
   using Entries = std::map<ClientHandle, Client>;
 
   Client& entry(ClientHandle client);
-  bool has_room_for(ClientHandle client, std::size_t bytes) const;
+  std::uint64_t all_max(std::uint64_t held) const;
+  Result<void> check_room(ClientHandle client, std::size_t bytes) const;
   void forget_if_idle(ClientHandle client);
   void keep(ClientHandle client, Reply&& reply);
   void drop(const Reply& reply);

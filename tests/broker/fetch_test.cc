@@ -225,6 +225,28 @@ TEST_CASE("PR-14: a large list that its client has no room for is refused, and s
   CHECK(shard.expect<TopicListReply>(shard.call(ListTopicsRequest{})).topics.size() == 701);
 }
 
+TEST_CASE("PR-14: who holds nothing gets a large list though others hold all there is") {
+  WithTopic shard;
+  for (int i = 0; i < 700; ++i) shard.create(fmt::format("{:0>100}", i));
+  const auto& limits = shard.options.limits;
+  shard.clients.pinned[ShardFixture::bob] = limits.reply_bytes_max;
+  CHECK(shard.expect<TopicListReply>(shard.call(ListTopicsRequest{})).topics.size() == 701);
+  // Not any number of them.
+  shard.clients.pinned[ShardFixture::bob] = limits.reply_bytes_max + limits.reply_bytes_max / 4;
+  const auto by_others = shard.expect<Error>(shard.call(ListTopicsRequest{}));
+  CHECK(by_others.code == Errc::overloaded);
+  CHECK(by_others.text.find("limits.reply_bytes_max = 512 MiB") != std::string::npos);
+  // Nor who holds something.
+  shard.clients.pinned[ShardFixture::bob] = limits.reply_bytes_max;
+  shard.clients.pinned[ShardFixture::alice] = 1;
+  CHECK(shard.refusal(shard.call(ListTopicsRequest{})) == Errc::overloaded);
+  shard.clients.pinned.clear();
+  shard.clients.pinned[ShardFixture::alice] = limits.client_bytes_max - 1000;
+  const auto by_own = shard.expect<Error>(shard.call(ListTopicsRequest{}));
+  CHECK(by_own.text.find("limits.client_bytes_max = 32 MiB") != std::string::npos);
+  CHECK(by_own.text.find("reply_bytes_max") == std::string::npos);
+}
+
 TEST_CASE("PR-14: what the port has taken for a client counts until the network has it") {
   WithTopic shard;
   shard.must_produce("orders", "x");
