@@ -179,6 +179,7 @@ void Topics::create(NewTopic request, Created done) {
   const auto texts = views(request.settings);
   auto parsed = parse_topic_settings(texts, default_topic_settings(core_.options));
   if (!parsed) return done(fail(parsed.error()));
+  if (auto fits = check_together(*parsed); !fits) return done(fail(fits.error()));
   if (Topic* standing = catalog_.find(request.name)) {
     const bool settles =
         standing->life == Topic::Life::creating || standing->life == Topic::Life::deleting;

@@ -188,6 +188,20 @@ Result<ParsedTopicSettings> parse_topic_settings(std::span<const std::string_vie
   return parsed;
 }
 
+Result<void> check_together(const ParsedTopicSettings& parsed) {
+  const auto is_given = [&](std::string_view key) {
+    return std::any_of(parsed.given.begin(), parsed.given.end(), [key](std::string_view text) {
+      return text.substr(0, text.find('=')) == key;
+    });
+  };
+  const LogOptions& log = parsed.settings.log;
+  const bool is_defaults = !is_given("batch_bytes_max") && !is_given("segment_bytes");
+  if (is_defaults || log.batch_bytes_max <= log.segment_bytes) return {};
+  return fail(Errc::bad_setting,
+              fmt::format("batch_bytes_max = {} must not be above segment_bytes = {}; set both",
+                          size_text(log.batch_bytes_max), size_text(log.segment_bytes)));
+}
+
 std::vector<std::string> topic_settings_text(const TopicSettings& settings) {
   std::vector<std::string> texts;
   for (const auto& setting : settings_table) {

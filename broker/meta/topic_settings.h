@@ -44,6 +44,10 @@ struct ParsedTopicSettings {
 Result<ParsedTopicSettings> parse_topic_settings(std::span<const std::string_view> texts,
                                                  const TopicSettings& defaults);
 
+// Whether what is given fits together and with the defaults, for a topic that is created now; one
+// that stands keeps what it was given. Errors: bad_setting, in the words of the config.
+Result<void> check_together(const ParsedTopicSettings& parsed);
+
 // All settings in force, "key=value" in the order of the table.
 std::vector<std::string> topic_settings_text(const TopicSettings& settings);
 

@@ -117,7 +117,7 @@ TEST_CASE("ST-10: what is no deleted topic is left alone where deleted topics ar
 TEST_CASE("ST-12: files kept for later segments are given back while the disk is full") {
   auto options = small_broker_options();
   RunningShard shard(1, options);
-  shard.create("orders", 1, {"segment_bytes=64 KiB"});
+  shard.create("orders", 1, {"batch_bytes_max=64 KiB", "segment_bytes=64 KiB"});
   produce_much(shard, "orders");
   shard.call(TrimTopicRequest{{"orders", {}}, 0, {Where::Kind::before_end, 20}});
   shard.settle();
@@ -175,7 +175,7 @@ TEST_CASE("ST-12 ST-15: a deletion tried again after a failed sync leaves no fil
 
 TEST_CASE("ST-12: a kept file that could not be removed is removed by the next attempt") {
   RunningShard shard;
-  shard.create("orders", 1, {"segment_bytes=64 KiB"});
+  shard.create("orders", 1, {"batch_bytes_max=64 KiB", "segment_bytes=64 KiB"});
   produce_much(shard, "orders");
   shard.call(TrimTopicRequest{{"orders", {}}, 0, {Where::Kind::before_end, 20}});
   fill(shard);
@@ -194,7 +194,7 @@ TEST_CASE("ST-12: where a quota is used up before the disk is, kept files are gi
   RunningShard shard(1, options);
   shard.create("orders");
   shard.must_produce("orders", "x");
-  shard.create("ballast", 1, {"segment_bytes=64 KiB"});
+  shard.create("ballast", 1, {"batch_bytes_max=64 KiB", "segment_bytes=64 KiB"});
   produce_much(shard, "ballast");
   shard.call(TrimTopicRequest{{"ballast", {}}, 0, {Where::Kind::before_end, 20}});
   fill(shard);

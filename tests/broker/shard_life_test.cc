@@ -141,7 +141,8 @@ TEST_CASE("ST-12: the disk's watermarks warn, refuse producing and recover by th
 TEST_CASE("retention runs by itself") {
   auto options = small_broker_options();
   RunningShard shard(1, options);
-  shard.create("orders", 1, {"segment_bytes=64 KiB", "retention_bytes=128 KiB"});
+  shard.create("orders", 1,
+               {"batch_bytes_max=64 KiB", "segment_bytes=64 KiB", "retention_bytes=128 KiB"});
   for (int i = 0; i < 40; ++i) shard.must_produce("orders", std::string(10'000, 'x'));
   shard.advance(seconds(61));
   const auto status = shard.process->shard.partition_statuses();

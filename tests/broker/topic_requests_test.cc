@@ -41,7 +41,7 @@ TEST_CASE("topics are created, listed, described and deleted") {
 
 TEST_CASE("topics, settings and events survive an orderly restart") {
   RunningShard shard;
-  const auto created = shard.create("orders", 2, {"segment_bytes=128 KiB", "live=false"});
+  const auto created = shard.create("orders", 2, {"segment_bytes=256 KiB", "live=false"});
   shard.must_produce("orders", "x", 1);
   shard.restart();
   const auto info = shard.expect<TopicInfoReply>(shard.call(DescribeTopicRequest{{"orders", {}}}));
@@ -177,4 +177,19 @@ TEST_CASE("a request that could not be decoded is answered with its error") {
   shard.process->shard.refuse(ShardFixture::alice, 99, {Errc::unsupported, "version 7"});
   CHECK(shard.refusal(shard.wait(99)) == Errc::unsupported);
   CHECK(shard.process->metrics.rejected[static_cast<std::size_t>(Errc::unsupported)].get() == 1);
+}
+
+TEST_CASE("a topic whose batches may be larger than its segments is refused as the config is") {
+  BrokerOptions options = small_broker_options();
+  options.topic_defaults.batch_bytes_max = 64 * KiB;
+  RunningShard shard(1, options);
+  for (const std::vector<std::string_view>& settings :
+       {std::vector<std::string_view>{"batch_bytes_max=1 MiB", "segment_bytes=64 KiB"},
+        std::vector<std::string_view>{"batch_bytes_max=1 MiB"}}) {
+    const auto error = shard.expect<Error>(shard.call(CreateTopicRequest{"big", 1, settings}));
+    CHECK(error.code == Errc::bad_setting);
+    CHECK(error.text.find("batch_bytes_max = 1 MiB must not be above segment_bytes = 64 KiB") !=
+          std::string::npos);
+  }
+  shard.create("big", 1, {"batch_bytes_max=1 MiB", "segment_bytes=1 MiB"});
 }

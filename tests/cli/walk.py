@@ -576,7 +576,7 @@ def flip(path, at):
 def make_directory(place, batches=40):
     """A data directory of one topic with several segments, closed cleanly."""
     broker = Broker(place)
-    Run("topic", "create", "t", "--set", "segment_bytes=64 KiB", broker=broker).ok()
+    Run("topic", "create", "t", "--set", "batch_bytes_max=64 KiB", "--set", "segment_bytes=64 KiB", broker=broker).ok()
     for i in range(batches):
         Run("produce", "t", "--raw", stdin=b"%04d" % i * 1000, broker=broker).ok()
     assert broker.stop() == 0
