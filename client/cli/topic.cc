@@ -17,6 +17,7 @@ using Json = nlohmann::ordered_json;
 
 std::string time_or_dash(std::int64_t ns) { return ns == 0 ? "-" : format_time(ns); }
 
+// A creation is answered without the partitions.
 Json to_json(const TopicDescription& topic) {
   Json partitions = Json::array();
   for (const PartitionDescription& p : topic.partition_descriptions) {
@@ -31,13 +32,14 @@ Json to_json(const TopicDescription& topic) {
           p.last_append_time_ns == 0 ? Json(nullptr) : Json(format_time(p.last_append_time_ns))},
          {"corrupt_events", p.corrupt_events}});
   }
-  return {{"topic", topic.name},
-          {"id", topic.id},
-          {"partitions", topic.partitions},
-          {"created", format_time(topic.created_ns)},
-          {"batch_bytes_max", topic.batch_bytes_max},
-          {"settings", topic.settings},
-          {"partition_list", partitions}};
+  Json json = {{"topic", topic.name},
+               {"id", topic.id},
+               {"partitions", topic.partitions},
+               {"created", format_time(topic.created_ns)},
+               {"batch_bytes_max", topic.batch_bytes_max},
+               {"settings", topic.settings}};
+  if (!partitions.empty()) json["partition_list"] = std::move(partitions);
+  return json;
 }
 
 std::string to_text(const TopicDescription& topic) {
