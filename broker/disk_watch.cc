@@ -3,7 +3,10 @@
 #include "broker/meta/setting_text.h"
 #include "storage/base/diag.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <utility>
 
 namespace millrace {
 namespace {
@@ -28,17 +31,32 @@ DiskWatch::State DiskWatch::state_of(const Disk::Space& space) const {
   return State::fine;
 }
 
-void DiskWatch::look() {
+void DiskWatch::look(Writes writes) {
+  // While none is taken, none can meet anything: what the last ones met is still the reason.
+  if (writes == Writes::met_no_space || state_ != State::refuse) writes_ = writes;
   const auto space = disk_.space();
   // Not knowing is no reason to refuse: a full disk then says so by itself.
-  if (!space) return;
-  metrics_.disk_free_bytes.set(space->free_bytes);
-  metrics_.disk_total_bytes.set(space->total_bytes);
-  const State now = state_of(*space);
-  metrics_.disk_watermark_state.set(static_cast<std::uint64_t>(now));
-  if (now == state_) return;
-  state_ = now;
-  tell(*space);
+  if (space) note(*space);
+  metrics_.appends_paused.set(lacks_space() ? 1 : 0);
+}
+
+void DiskWatch::note(const Disk::Space& space) {
+  metrics_.disk_free_bytes.set(space.free_bytes);
+  metrics_.disk_total_bytes.set(space.total_bytes);
+  const State before = std::exchange(state_, state_of(space));
+  metrics_.disk_watermark_state.set(static_cast<std::uint64_t>(state_));
+  refusal_ = state_ == State::refuse ? refusal_text(space) : std::string();
+  if (state_ != before) tell(space);
+}
+
+std::string DiskWatch::refusal_text(const Disk::Space& space) const {
+  const bool none_left = writes_ == Writes::met_no_space || space.free_bytes == 0;
+  return fmt::format(
+      "{}: {} % used, {} free, disk.refuse_percent = {}; free space, trim or delete topics: "
+      "producing goes on by itself",
+      none_left ? "no space left on the disk"
+                : "the disk is fuller than disk.refuse_percent allows",
+      used_percent(space), size_text(space.free_bytes >> 10 << 10), options_.disk_refuse_percent);
 }
 
 void DiskWatch::tell(const Disk::Space& space) const {

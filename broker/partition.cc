@@ -95,10 +95,10 @@ Result<void> Partition::check_readable(Offset offset) const {
 // ---------------------------------------------------------------------------------------------------------
 
 void Partition::produce(ClientHandle client, std::uint64_t request_id,
-                        const ProduceRequest& request, bool disk_is_full) {
+                        const ProduceRequest& request, std::string_view disk_refusal) {
   if (auto is_open = check_open(); !is_open) return refuse(client, request_id, is_open.error());
   AdmissionFacts facts;
-  facts.disk_is_full = disk_is_full;
+  facts.disk_refusal = disk_refusal;
   facts.batch_bytes_max = options_.batch_bytes_max;
   facts.staged_bytes = core_.flush_list.staged_bytes();
   facts.staged_bytes_max = core_.options.limits.staged_bytes_max;

@@ -57,7 +57,7 @@ class Partition final : public LogListener, public FlushList::Member {
 
   // -- trip one
   void produce(ClientHandle client, std::uint64_t request_id, const ProduceRequest& request,
-               bool disk_is_full);
+               std::string_view disk_refusal);
   // Whether everything that was taken is durable or has failed.
   bool is_quiet() const;
 
@@ -74,8 +74,10 @@ class Partition final : public LogListener, public FlushList::Member {
   void apply_retention();
   PartitionInfo info() const;
   PartitionStatus status() const;
-  // Whether the log found no space since this was asked last.
-  bool take_met_full_disk() { return std::exchange(met_full_disk_, false); }
+  // Whether the log found no space since this was asked last, or knows that there is none.
+  bool take_met_full_disk() {
+    return std::exchange(met_full_disk_, false) || (life_ == Life::open && log_.lacks_space());
+  }
   const std::string& topic_name() const { return identity_.topic_name; }
   PartitionIndex index() const { return identity_.partition; }
 

@@ -202,7 +202,7 @@ void Shard::Impl::on(ClientHandle client, std::uint64_t id, const ProduceRequest
     environment_.metrics.append_rejected[static_cast<std::size_t>(partition.error().code)].add();
     return refuse(client, id, partition.error());
   }
-  (*partition)->produce(client, id, request, disk_watch_.is_full());
+  (*partition)->produce(client, id, request, disk_watch_.refusal());
 }
 
 void Shard::Impl::on(ClientHandle client, std::uint64_t id, const FetchRequest& request) {
@@ -308,18 +308,18 @@ void Shard::Impl::set_gauges() {
 }
 
 void Shard::Impl::on_care() {
-  disk_watch_.look();
   // A quota may be used up long before the file system is.
-  bool is_full = disk_watch_.is_full();
+  bool met_full_disk = false;
   std::uint64_t ranges = 0, events = 0;
   for_each_partition([&](Partition& partition) {
-    is_full |= partition.take_met_full_disk();
+    met_full_disk |= partition.take_met_full_disk();
     for (const CorruptRange& range : partition.log().corrupt_ranges()) {
       ++ranges;
       events += range.offsets.count();
     }
   });
-  segment_pool_.set_keeping(!is_full);
+  disk_watch_.look(met_full_disk ? DiskWatch::Writes::met_no_space : DiskWatch::Writes::fine);
+  segment_pool_.set_keeping(!disk_watch_.lacks_space());
   environment_.metrics.corrupt_ranges.set(ranges);
   environment_.metrics.corrupt_events.set(events);
   environment_.timers.arm(care_timer_, environment_.clock.now() + care_interval);

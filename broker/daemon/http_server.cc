@@ -33,10 +33,13 @@ void set_socket_options(socket_t socket) {
 void answer_health(StatusSource& source, httplib::Response& response) {
   const bool beats = source.beat_age() < beat_age_max;
   const bool healthy = source.is_ready() && beats;
+  // A restart makes no space: it is said, and the answer stays 200.
+  const bool paused = source.metrics().appends_paused.get() != 0;
   const nlohmann::ordered_json body = {
-      {"status", healthy ? "ok"
-                 : beats ? "starting or stopping"
-                         : "stuck"},
+      {"status", healthy && paused ? "no space: appends are paused"
+                 : healthy         ? "ok"
+                 : beats           ? "starting or stopping"
+                                   : "stuck"},
       {"ready", source.is_ready()},
       {"uptime_seconds", source.uptime().ns / 1'000'000'000},
       {"loop_age_ms", source.beat_age().ns / 1'000'000},

@@ -162,6 +162,10 @@ std::string metrics_text(const ShardMetrics& m, const ShardStatus& status) {
   text.gauge("disk_total_bytes", "Size of the file system.", m.disk_total_bytes.get());
   text.gauge("disk_watermark_state", "0: fine; 1: warned; 2: produce is refused.",
              m.disk_watermark_state.get());
+  text.gauge("appends_paused",
+             "1: batches are refused for want of space, by disk.refuse_percent or because writes "
+             "meet no space left.",
+             m.appends_paused.get());
   text.gauge("io_in_flight", "Disk operations in flight.", m.io_in_flight.get());
   append_process(text);
   text.head("io_backend", "gauge", "How the disk is driven.");

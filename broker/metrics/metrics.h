@@ -63,6 +63,7 @@ struct ShardMetrics {
   Counter staged_bytes, reply_bytes;          // gauges
   Counter disk_free_bytes, disk_total_bytes;  // gauges
   Counter disk_watermark_state;               // gauge: 0 fine, 1 warn, 2 produce refused
+  Counter appends_paused;                     // gauge: 1 for want of space, whoever found it
   Counter io_in_flight;                       // gauge
   Counter corrupt_ranges, corrupt_events;     // gauges
   Counter scrubbed_bytes, scrub_passes, scrub_faults;

@@ -18,12 +18,7 @@ Result<std::optional<ProducedBatch>> admit(const AdmissionFacts& facts,
   // What is stored already takes nothing, and whoever asks again is to hear of it, however full.
   auto sequence = check_sequence(producers, header);
   if (sequence && *sequence) return sequence;
-  if (facts.disk_is_full) {
-    return fail(
-        Errc::storage_full,
-        "the disk is fuller than disk.refuse_percent allows; reading, trimming and deleting go on, "
-        "and producing when there is space again");
-  }
+  if (!facts.disk_refusal.empty()) return fail(Errc::storage_full, std::string(facts.disk_refusal));
   if (bytes > facts.batch_bytes_max) {
     return fail(Errc::too_large,
                 fmt::format("a batch of {} bytes is above batch_bytes_max = {}; send "

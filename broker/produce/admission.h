@@ -9,11 +9,13 @@
 #include "storage/producer_state.h"
 
 #include <optional>
+#include <string>
+#include <string_view>
 
 namespace millrace {
 
 struct AdmissionFacts {
-  bool disk_is_full = false;  // above the upper watermark
+  std::string_view disk_refusal;  // why the disk takes no batch; empty: it does
   std::uint32_t batch_bytes_max = 0;
   std::uint64_t staged_bytes = 0, staged_bytes_max = 0;  // of all partitions
   std::size_t acks_waiting = 0;                          // of this one

@@ -36,7 +36,7 @@ TEST_CASE("each reason to refuse, and the first in the list is the answer") {
   CHECK(verdict(facts, batch) == Errc::overloaded);
   facts.batch_bytes_max = 10;
   CHECK(verdict(facts, batch) == Errc::too_large);
-  facts.disk_is_full = true;
+  facts.disk_refusal = "full";
   CHECK(verdict(facts, batch) == Errc::storage_full);
 }
 
@@ -45,7 +45,7 @@ TEST_CASE("G4 ST-12 a retry of what is stored is recognised though the disk is f
   const auto batch = make_batch("x", {9, 0, 0});
   producers.note(view_of(batch).header());
   AdmissionFacts facts = easy();
-  facts.disk_is_full = true;
+  facts.disk_refusal = "full";
   facts.acks_waiting = AdmissionFacts::acks_waiting_max;
   const auto again = admit(facts, producers, view_of(batch));
   REQUIRE(again);

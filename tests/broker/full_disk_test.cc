@@ -207,8 +207,11 @@ TEST_CASE("ST-12: where a quota is used up before the disk is, kept files are gi
   }
   REQUIRE(refused);
   REQUIRE_FALSE(shard.disk.names("pool").empty());
+  shard.advance(milliseconds(1100));
+  CHECK(shard.process->metrics.appends_paused.get() == 1);
   shard.advance(seconds(2));
   shard.settle();
+  CHECK(shard.process->metrics.appends_paused.get() == 0);
   CHECK(shard.disk.names("pool").empty());
   shard.must_produce("orders", "after");
   // And they are kept again.
@@ -256,4 +259,37 @@ TEST_CASE("ST-12: a full disk after the new name of a deleted topic opens nothin
   shard.expect<DoneReply>(shard.call(DeleteTopicRequest{{"orders", {}}}));
   shard.settle();
   CHECK(shard.disk.names("topics").empty());
+}
+
+TEST_CASE("ST-12: a refusal says whether a watermark or the end of the disk is the reason") {
+  auto options = small_broker_options();
+  options.disk_refuse_percent = 100;
+  RunningShard shard(1, options);
+  shard.create("orders");
+  shard.must_produce("orders", "x");
+  fill(shard);
+  shard.advance(seconds(2));
+  const auto error = shard.expect<Error>(shard.produce("orders", make_batch("x")));
+  CHECK(error.code == Errc::storage_full);
+  CHECK(error.text.find("no space left on the disk: 100 % used") != std::string::npos);
+  CHECK(error.text.find("disk.refuse_percent = 100") != std::string::npos);
+  CHECK(shard.process->metrics.appends_paused.get() == 1);
+  shard.disk.set_capacity(std::uint64_t{1} << 30);
+  shard.advance(seconds(2));
+  shard.must_produce("orders", "after");
+  CHECK(shard.process->metrics.appends_paused.get() == 0);
+}
+
+TEST_CASE("ST-12: a refusal by the watermark names it and how full the disk is") {
+  RunningShard shard;
+  shard.create("orders");
+  shard.must_produce("orders", "x");
+  shard.settle();
+  shard.disk.set_capacity(shard.disk.used_bytes() * 100 / 97);
+  shard.advance(seconds(2));
+  const auto error = shard.expect<Error>(shard.produce("orders", make_batch("x")));
+  CHECK(error.code == Errc::storage_full);
+  CHECK(error.text.find("fuller than disk.refuse_percent allows: 9") != std::string::npos);
+  CHECK(error.text.find("disk.refuse_percent = 95") != std::string::npos);
+  CHECK(shard.process->metrics.appends_paused.get() == 1);
 }
