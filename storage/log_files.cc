@@ -32,4 +32,14 @@ std::string join_path(std::string_view directory, std::string_view name) {
   return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
 }
 
+std::string free_quarantine_path(const TopicId& topic, PartitionIndex partition,
+                                 std::string_view file_name,
+                                 const std::function<bool(const std::string& path)>& is_taken) {
+  const std::string path =
+      fmt::format("{}/{}-{}-{}", quarantine_directory, topic.to_hex(), partition, file_name);
+  std::string free = path;
+  for (int i = 1; is_taken(free); ++i) free = fmt::format("{}.{}", path, i);
+  return free;
+}
+
 }  // namespace millrace

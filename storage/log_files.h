@@ -7,6 +7,7 @@
 
 #include "storage/base/ids.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,5 +25,10 @@ std::string index_file_name(Offset base);
 std::optional<Offset> parse_segment_file_name(std::string_view name);
 std::optional<Offset> parse_index_file_name(std::string_view name);
 std::string join_path(std::string_view directory, std::string_view name);
+// Where a file of a log goes in quarantine/, below the data directory: <topic id>-<partition>-<its
+// name>, with a number behind it where that is taken, so that nothing there is ever replaced.
+std::string free_quarantine_path(const TopicId& topic, PartitionIndex partition,
+                                 std::string_view file_name,
+                                 const std::function<bool(const std::string& path)>& is_taken);
 
 }  // namespace millrace

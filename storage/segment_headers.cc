@@ -7,6 +7,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace millrace {
@@ -77,7 +78,6 @@ void SegmentHeaders::take(std::size_t bytes) {
   } else {
     segment_->header = std::move(*header);
   }
-  if (!foreign_.empty()) foreign_id_ = header->segment_id;
 }
 
 void SegmentHeaders::move_aside() {
@@ -93,12 +93,21 @@ void SegmentHeaders::step_aside(IoResult io) {
       return disk_.sync_directory(io_, ".");
     case Stage::sync_root:
       if (!io) return give_up(io.error());
+      stage_ = Stage::list_quarantine;
+      return disk_.list(io_, quarantine_directory, quarantined_);
+    case Stage::list_quarantine:
+      if (!io) return give_up(io.error());
       stage_ = Stage::move_aside;
+      // Nobody else takes the name meanwhile: it tells this log's topic and partition.
       return disk_.rename(
           io_, segment_->path,
-          // With the id of the file's own header: nothing that lies there already is replaced.
-          fmt::format("{}/{}-{}-{:016x}-{}", quarantine_directory, identity_.topic_id.to_hex(),
-                      identity_.partition, foreign_id_, segment_file_name(segment_->base())));
+          free_quarantine_path(identity_.topic_id, identity_.partition,
+                               segment_file_name(segment_->base()), [&](const std::string& path) {
+                                 return std::any_of(
+                                     quarantined_.begin(), quarantined_.end(), [&](const auto& e) {
+                                       return join_path(quarantine_directory, e.name) == path;
+                                     });
+                               }));
     case Stage::move_aside:
       if (!io) {
         found_.left_in_place.push_back(

@@ -55,6 +55,7 @@ class SegmentHeaders {
     close,
     make_quarantine,
     sync_root,
+    list_quarantine,
     move_aside,
     sync_quarantine,
     sync_directory,
@@ -70,8 +71,8 @@ class SegmentHeaders {
   SegmentRef segment_;  // whose header is being read
   FileId file_;
   Buffer slab_;
-  std::string foreign_;           // why segment_ is not ours
-  std::uint64_t foreign_id_ = 0;  // what its header says
+  std::string foreign_;  // why segment_ is not ours
+  std::vector<DirectoryEntry> quarantined_;
   Error error_;
   Found found_;
 };

@@ -95,24 +95,37 @@ void PartitionRepair::fence(OffsetRange missing, const SegmentHeader* before,
   fences_.push_back(std::move(header));
 }
 
+// The last of the log's segments are missing. One more stands behind the fence: a segment says
+// where it begins and not where it ends, and a start would append in the fence itself.
+void PartitionRepair::fence_end(OffsetRange missing, const SegmentHeader* before,
+                                std::uint64_t segment_id) {
+  fence(missing, before, segment_id);
+  SegmentHeader next = fences_.back();
+  next.previous_segment_id = next.segment_id;
+  next.previous_base_offset = next.base_offset;
+  next.base_offset = missing.end;
+  next.segment_id = made_up_id(files_, missing.end);
+  fences_.push_back(std::move(next));
+}
+
 // From `begin` to the end that the checkpoint vouches for; the segment that it names is among them
 // and keeps its place and id.
 void PartitionRepair::fence_newest(Offset begin, const SegmentHeader* before) {
   const Checkpoint& checkpoint = *files_.checkpoint;
-  const Offset end = std::max(begin, checkpoint.durable_end);
-  if (begin >= checkpoint.segment_base) return fence({begin, end}, before, checkpoint.segment_id);
+  const Offset end = std::max(begin + 1, least_end(checkpoint));
+  if (begin >= checkpoint.segment_base)
+    return fence_end({begin, end}, before, checkpoint.segment_id);
   fence({begin, checkpoint.segment_base}, before, 0);
   const SegmentHeader first = fences_.back();
-  fence({checkpoint.segment_base, std::max(checkpoint.segment_base, end)}, &first,
-        checkpoint.segment_id);
+  fence_end({checkpoint.segment_base, end}, &first, checkpoint.segment_id);
 }
 
 Result<void> PartitionRepair::plan_fence() {
   const auto& segments = files_.segments;
   const auto& checkpoint = files_.checkpoint;
-  const bool named = checkpoint && checkpoint->segment_id != 0;
+  const bool vouches = checkpoint && must_be_there(*checkpoint);
   if (segments.empty()) {
-    if (named && must_be_there(*checkpoint)) fence_newest(checkpoint->start_offset, nullptr);
+    if (vouches) fence_newest(checkpoint->start_offset, nullptr);
     return {};
   }
   if (checkpoint && checkpoint->start_offset < segments.front().base)
@@ -133,9 +146,9 @@ Result<void> PartitionRepair::plan_fence() {
                              ? &*segments[segments.size() - 2].header
                              : nullptr;
     plan_.moved.push_back(last.file);
-    fence({last.base, std::max(files_.known_end(), last.base)}, before,
-          named && checkpoint->segment_base == last.base ? checkpoint->segment_id : 0);
-  } else if (named && checkpoint->segment_base > last.base) {
+    fence_end({last.base, std::max(files_.known_end(), last.base + 1)}, before,
+              checkpoint && checkpoint->segment_base == last.base ? checkpoint->segment_id : 0);
+  } else if (vouches && checkpoint->segment_base > last.base) {
     const auto end = end_of(segments.size() - 1);
     if (!end) return fail(end.error());
     fence_newest(*end, &*last.header);
@@ -263,6 +276,7 @@ Result<void> PartitionRepair::apply() {
       return ok;
   }
   for (const std::string& file : plan_.moved) {
+    if (wish_.kind == RepairKind::fence) break;  // each goes when its fence takes its place
     if (auto ok = move_away(file); !ok) return ok;
   }
   if (plan_.cut) {
@@ -279,14 +293,10 @@ Result<void> PartitionRepair::apply() {
   return {};
 }
 
-// A broker's names for what it sets aside have an id more. A number behind it where the name is
-// taken.
 std::string PartitionRepair::quarantine_name(const std::string& file) const {
-  const std::string name = fmt::format("{}/{}-{}-{}", quarantine_directory,
-                                       files_.topic_id.to_hex(), files_.partition, base_name(file));
-  std::string free = name;
-  for (int i = 1; path_exists(files_.full(free)); ++i) free = fmt::format("{}.{}", name, i);
-  return free;
+  return free_quarantine_path(
+      files_.topic_id, files_.partition, base_name(file),
+      [&](const std::string& path) { return path_exists(files_.full(path)); });
 }
 
 // The index is derived data, and of no use without its segment.
@@ -296,16 +306,20 @@ Result<void> PartitionRepair::move_away(const std::string& file) const {
   return remove_if_there(files_.full(join_path(files_.directory, index_file_name(base))));
 }
 
-// Under another name first: a segment's name stands only over a whole header.
+// Under another name first: a segment's name stands only over a whole header. The newest first: as
+// long as one is not there, the one behind it names it, and what is missing shows.
 Result<void> PartitionRepair::write_fences() const {
-  for (const SegmentHeader& header : fences_) {
+  for (auto header = fences_.rbegin(); header != fences_.rend(); ++header) {
     std::array<std::byte, segment_layout::header_bytes> bytes{};
-    encode_segment_header(header, bytes);
-    const std::string name = join_path(files_.directory, segment_file_name(header.base_offset));
+    encode_segment_header(*header, bytes);
+    const std::string name = join_path(files_.directory, segment_file_name(header->base_offset));
     const std::string fresh =
         files_.full(fmt::format("{}/repair-{}", quarantine_directory, files_.topic_id.to_hex()));
     if (auto ok = remove_if_there(fresh); !ok) return ok;
     if (auto ok = write_at(fresh, 0, bytes); !ok) return ok;
+    if (path_exists(files_.full(name))) {
+      if (auto ok = move_away(name); !ok) return ok;
+    }
     if (auto ok = move_file(fresh, files_.full(name)); !ok) return ok;
   }
   return {};

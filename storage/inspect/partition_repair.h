@@ -2,7 +2,8 @@
 // because files of it are missing, or whose beginning or end is to be given up.
 //
 //   fence   [segment][  missing  ][segment]     an empty segment takes the missing ones' place: the
-//                    [   empty   ]              log goes on, nothing that is readable is given up
+//                    [   empty   ]              log goes on, nothing that is readable is given up;
+//                                               at the end of the log one more stands behind it
 //   before  [####### given up ###][segment]     the log starts where a segment begins
 //   from    [segment ... |### given up ###]     the log ends where a batch ends
 //
@@ -57,6 +58,7 @@ class PartitionRepair {
   Result<void> plan_cut_inside(const SegmentOnDisk& segment);
   Result<Offset> end_of(std::size_t segment) const;
   void fence(OffsetRange missing, const SegmentHeader* before, std::uint64_t segment_id);
+  void fence_end(OffsetRange missing, const SegmentHeader* before, std::uint64_t segment_id);
   void fence_newest(Offset begin, const SegmentHeader* before);
   Result<void> move_away(const std::string& file) const;
   Result<void> write_fences() const;

@@ -1,6 +1,7 @@
 // A foreign file under a segment's name was set aside under a name that came from our log and the
 // offset alone. What lay in quarantine/ by that name was replaced: an earlier foreign file, or the
-// only copy of the events that a repair had cut off.
+// only copy of the events that a repair had cut off. With the header's id in the name it was so
+// still for two copies of one segment: an older, shorter one replaced the longer one.
 #include "storage/format/segment_layout.h"
 #include "tests/storage/log_fixture.h"
 
@@ -49,6 +50,23 @@ TEST_CASE("ST-10 ST-11 two foreign files by one name, one after the other, are b
   }
   REQUIRE(in_quarantine(f.storage.disk(), first) == 1);
   REQUIRE(in_quarantine(f.storage.disk(), second) == 1);
+}
+
+TEST_CASE("ST-10 ST-11 two copies of one foreign segment, a long and a short one, are both kept") {
+  LogFixture f;
+  f.put_segments(3);
+  f.close();
+  const auto path = f.storage.segment_path(2);
+  const Bytes whole = foreign_file(f, 1);
+  const Bytes backup(whole.begin(), whole.begin() + segment_layout::header_bytes);
+  for (const Bytes* file : {&whole, &backup, &whole}) {
+    f.storage.disk().write_file(path, *file);
+    f.open();
+    f.close();
+    REQUIRE_FALSE(f.storage.disk().exists(path));
+  }
+  REQUIRE(in_quarantine(f.storage.disk(), whole) == 2);
+  REQUIRE(in_quarantine(f.storage.disk(), backup) == 1);
 }
 
 TEST_CASE("G1 ST-10 a foreign file does not replace what a repair put into quarantine") {

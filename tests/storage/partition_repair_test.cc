@@ -202,23 +202,78 @@ TEST_CASE("ST-09 missing first segments, several in a row, and all of them are f
   }
 }
 
-TEST_CASE("ST-09 a missing only segment that the checkpoint has only just named is fenced") {
+TEST_CASE(
+    "G2 ST-09 a missing newest segment that the checkpoint has only just named is fenced: the "
+    "offset that it held at least is never given again") {
+  for (const bool others_are_there : {false, true}) {
+    INFO("the segments before it " << (others_are_there ? "are there" : "were trimmed"));
+    Repaired r;
+    if (!others_are_there)
+      for (std::size_t i = 0; i < 3; ++i) r.lose(i);
+    r.lose(3);
+    Checkpoint checkpoint;
+    checkpoint.topic_id = r.f.storage.identity().topic_id;
+    checkpoint.generation = 1;
+    checkpoint.segment_id = 7;
+    checkpoint.start_offset = others_are_there ? Offset{0} : r.bases[3];
+    checkpoint.durable_end = checkpoint.segment_base = r.bases[3];
+    r.write(r.real_directory() + "/" + std::string(checkpoint_file_name),
+            encode_checkpoint(checkpoint));
+    const OffsetRange hole{r.bases[3], r.bases[3] + 1};
+    CHECK(r.repair(RepairKind::fence).fenced == std::vector{hole});
+    r.forget_from(r.bases[3]);
+    if (!others_are_there) r.f.known.clear();
+    for (int starts = 0; starts < 2; ++starts) {
+      r.open();
+      CHECK(r.f.storage.log().refusal() == "");
+      r.f.put_many(2);
+      CHECK(r.f.known.front().offsets.begin == (others_are_there ? Offset{0} : hole.end));
+      r.f.require_all_but({hole}, true);
+      r.f.close();
+      r.files = r.f.storage.disk().files();
+      r.lay_out();
+    }
+  }
+}
+
+TEST_CASE("G2 ST-09 a fence over an unreadable newest segment is never empty") {
+  for (const bool has_checkpoint : {false, true}) {
+    INFO((has_checkpoint ? "with" : "without") << " a checkpoint");
+    Repaired r;
+    r.flip(3, 100);
+    const std::string path = r.real_directory() + "/" + std::string(checkpoint_file_name);
+    fs::remove(path);
+    Checkpoint checkpoint;  // of a time before the newest segment
+    checkpoint.topic_id = r.f.storage.identity().topic_id;
+    checkpoint.generation = 1;
+    checkpoint.durable_end = r.bases[1];
+    if (has_checkpoint) r.write(path, encode_checkpoint(checkpoint));
+    const OffsetRange hole{r.bases[3], r.bases[3] + 1};
+    CHECK(r.repair(RepairKind::fence).fenced == std::vector{hole});
+    r.forget_from(r.bases[3]);
+    r.open();
+    CHECK(r.f.storage.log().refusal() == "");
+    r.f.put_many(2);
+    CHECK(r.f.known.back().offsets.begin >= hole.end);
+    r.f.require_all_but({hole}, true);
+    r.f.close();
+  }
+}
+
+TEST_CASE("ST-09 a trimmed segment that the checkpoint names is nothing to fence") {
   Repaired r;
-  for (std::size_t i = 0; i < r.segments.size(); ++i) r.lose(i);
-  Checkpoint checkpoint;
+  r.lose(3);
+  Checkpoint checkpoint;  // everything was trimmed; the removal of the older ones was cut short
   checkpoint.topic_id = r.f.storage.identity().topic_id;
   checkpoint.generation = 1;
   checkpoint.segment_id = 7;
-  checkpoint.start_offset = checkpoint.durable_end = checkpoint.segment_base = r.end;
+  checkpoint.start_offset = checkpoint.durable_end = r.end;
+  checkpoint.segment_base = r.bases[3];
   r.write(r.real_directory() + "/" + std::string(checkpoint_file_name),
           encode_checkpoint(checkpoint));
-  const auto plan = r.repair(RepairKind::fence);
-  CHECK(plan.fenced.size() == 1);
-  r.open();
-  CHECK(r.f.storage.log().refusal() == "");
-  r.f.known.clear();
-  r.f.put_many(2);
-  r.f.require_all(true);
+  const auto repair = r.plan(RepairKind::fence);
+  REQUIRE(repair);
+  CHECK(repair->plan().is_empty());
 }
 
 TEST_CASE("a newest segment whose header does not verify goes to quarantine and is fenced") {
