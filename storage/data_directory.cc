@@ -2,7 +2,9 @@
 
 #include "storage/base/crc32c.h"
 #include "storage/base/diag.h"
+#include "storage/format/segment_layout.h"
 #include "storage/io/errno_map.h"
+#include "storage/log_files.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -200,6 +202,51 @@ Result<DataDirectoryIdentity> read_identity_at(int directory, const std::string&
                   identity.error().text));
 }
 
+// -- whose segments lie here
+
+struct OwnedSegment {
+  std::string path;  // below the data directory
+  ClusterId owner;
+};
+
+std::optional<OwnedSegment> read_owner(int directory, std::string path) {
+  const OwnedDescriptor file(
+      openat(directory, path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  if (!file.is_open()) return std::nullopt;
+  std::array<std::byte, segment_layout::header_bytes> block{};
+  const ssize_t size =
+      retry_transient([&] { return pread(file.get(), block.data(), block.size(), 0); });
+  if (size < 0) return std::nullopt;
+  const auto header = decode_segment_header(ByteView(block).first(static_cast<std::size_t>(size)));
+  if (!header) return std::nullopt;
+  return OwnedSegment{std::move(path), header->cluster_id};
+}
+
+// One of the segments, if all of them name the same owner and it is not `ours`. Ends at the first
+// one that is, which is one block read in a whole directory. What cannot be read does not count:
+// recovery looks at it again.
+std::optional<OwnedSegment> find_other_owner(int directory, const ClusterId& ours) {
+  const auto names = [&](const std::string& path) {
+    return names_in(directory, path.c_str(), path).value_or(std::vector<std::string>{});
+  };
+  std::optional<OwnedSegment> found;
+  for (const std::string& topic : names("topics")) {
+    const std::string topic_path = join_path("topics", topic);
+    for (const std::string& partition : names(topic_path)) {
+      const std::string partition_path = join_path(topic_path, partition);
+      for (const std::string& name : names(partition_path)) {
+        if (!parse_segment_file_name(name)) continue;
+        auto segment = read_owner(directory, join_path(partition_path, name));
+        if (!segment) continue;
+        if (segment->owner == ours || (found && found->owner != segment->owner))
+          return std::nullopt;
+        found = std::move(segment);
+      }
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 // -- the identity block
@@ -261,6 +308,10 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(const std::string& pa
   if (auto done = directory->load_or_write_identity(random); !done) return fail(done.error());
   if (auto done = directory->make_places(); !done) return fail(done.error());
   return directory;
+}
+
+DataDirectory::~DataDirectory() {
+  if (lock_.is_open()) flock(lock_.get(), LOCK_UN);
 }
 
 Result<void> DataDirectory::open_or_create() {
@@ -335,13 +386,25 @@ Result<void> DataDirectory::load_or_write_identity(Random& random) {
     auto identity = read_identity_at(directory_.get(), path_);
     if (!identity) return fail(identity.error());
     identity_ = *identity;
-    return {};
+    return refuse_other_owner();
   }
   store_le(reinterpret_cast<std::byte*>(identity_.cluster_id.bytes.data()),
            random.next() | 1);  // never "none"
   store_le(reinterpret_cast<std::byte*>(identity_.cluster_id.bytes.data() + 8), random.next());
   identity_.created = clock_.wall();
   return write_identity();
+}
+
+// A log would take its own segments for somebody else's, and set all of them aside.
+Result<void> DataDirectory::refuse_other_owner() const {
+  const auto segment = find_other_owner(directory_.get(), identity_.cluster_id);
+  if (!segment) return {};
+  return refuse(fmt::format(
+      "{}/{} is of data directory {}, but every segment here is of {} (one is {}); put the "
+      "identity "
+      "file of {} back, or, if these segments were copied here by mistake, move them away",
+      path_, identity_name, identity_.cluster_id.to_hex(), segment->owner.to_hex(), segment->path,
+      segment->owner.to_hex()));
 }
 
 // The name appears only when the bytes are durable (ST-31).

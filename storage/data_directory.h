@@ -11,7 +11,8 @@
 //              | magic | version | 0 | cluster id | created | zeros ... | crc32c of [0, 4092) |
 //
 // A directory that is missing or empty becomes a new one; a first start that was cut short starts
-// again. The absence of the identity beside other files is never taken for a new broker. Blocking
+// again. The absence of the identity beside other files is never taken for a new broker, nor an
+// identity for that of segments which all name one other. Blocking
 // calls, made once at start, before a shard has its disk. Owner: whoever runs the broker; the lock
 // is held until it dies (and, through Ring::register_lock, until the last I/O of a killed process
 // has ended). Fails: Errc::data_dir_in_use, or Errc::data_dir_refused for all else, in one line:
@@ -77,6 +78,9 @@ class DataDirectory {
                                                      const DataDirectoryOptions& options = {});
   DataDirectory(const DataDirectory&) = delete;
   DataDirectory& operator=(const DataDirectory&) = delete;
+  // All I/O has ended: others get the lock at once, though the kernel may keep the descriptor for
+  // as long as it takes a ring apart.
+  ~DataDirectory();
 
   const std::string& path() const { return path_; }
   ClusterId cluster_id() const { return identity_.cluster_id; }
@@ -90,6 +94,7 @@ class DataDirectory {
   Result<void> refuse_foreign() const;
   Result<void> take_lock();
   Result<void> load_or_write_identity(Random& random);
+  Result<void> refuse_other_owner() const;
   Result<void> write_identity();
   Result<void> make_places();
 

@@ -1,6 +1,7 @@
 // How millraced starts, what it says, and with which code it refuses to.
 #include "storage/base/bytes.h"
 #include "storage/base/crc32c.h"
+#include "tests/e2e/load.h"
 #include "tests/e2e/millraced_process.h"
 #include "tests/e2e/tcp_stranger.h"
 #include "tests/support/patience.h"
@@ -195,6 +196,33 @@ TEST_CASE("PS-12 a data directory of a newer format is refused with 3 and not to
   std::string after(4096, '\0');
   again.read(after.data(), 4096);
   CHECK(after == bytes);
+}
+
+TEST_CASE("ST-11 the data of another broker is refused with 3 and not touched") {
+  const TempDir dir;
+  for (const char* name : {"data", "other"}) {
+    MillracedProcess broker(MillracedProcess::on(dir / name));
+    RawClient client(broker.ready().listen);
+    REQUIRE(client.call({raw::create_topic(1, "orders", 1)}).error() == 0);
+    REQUIRE(client.call({raw::produce(2, {}), make_batch(name)}).error() == 0);
+    broker.signal(SIGTERM);
+    REQUIRE(broker.wait() == 0);
+  }
+  std::filesystem::copy_file(dir / "data/identity", dir / "kept");
+  const auto replace_identity = [&](const std::string& from) {
+    std::filesystem::copy_file(dir / from, dir / "data/identity",
+                               std::filesystem::copy_options::overwrite_existing);
+  };
+  replace_identity("other/identity");
+  const Ended ended(MillracedProcess::on(dir / "data", {"--log-level", "error"}));
+  INFO(ended.diagnostics());
+  CHECK(ended.code == 3);
+  CHECK(lines(ended.diagnostics()) == 1);
+  CHECK(ended.diagnostics().find("put the identity file of") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(dir / "data/quarantine"));
+  replace_identity("kept");
+  MillracedProcess again(MillracedProcess::on(dir / "data"));
+  CHECK(read_all(again.ready().listen, "orders") == std::vector<std::string>{"data"});
 }
 
 TEST_CASE("a directory that is something else is refused with 3 and not touched") {

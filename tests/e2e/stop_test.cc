@@ -1,12 +1,15 @@
 // How millraced ends, and what is there afterwards.
 #include "storage/base/random.h"
 #include "storage/base/result.h"
+#include "storage/io/disk_files.h"
 #include "tests/e2e/load.h"
 #include "tests/e2e/millraced_process.h"
 #include "tests/support/patience.h"
 #include "tests/support/temp_dir.h"
 
 #include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <sys/file.h>
 
 #include <csignal>
 #include <map>
@@ -141,6 +144,20 @@ TEST_CASE("ST-20 PS-01 a stop that hangs ends at its deadline") {
   broker.signal(SIGTERM);
   CHECK(broker.wait() == 1);
   CHECK(broker.diagnostics().find("stop_deadline") != std::string::npos);
+}
+
+TEST_CASE("PS-01 a broker that has stopped has let go of its directory") {
+  const TempDir dir;
+  for (int round = 0; round < 20; ++round) {
+    MillracedProcess broker(MillracedProcess::on(dir / "data"));
+    broker.ready();
+    broker.signal(SIGTERM);
+    REQUIRE(broker.wait() == 0);
+    const OwnedDescriptor lock(open((dir / "data/lock").c_str(), O_RDWR | O_CLOEXEC));
+    REQUIRE(lock.is_open());
+    INFO("round " << round);
+    REQUIRE(flock(lock.get(), LOCK_EX | LOCK_NB) == 0);
+  }
 }
 
 TEST_CASE("an idle broker with waiting clients stops at once and answers them") {

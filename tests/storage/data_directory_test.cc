@@ -1,6 +1,7 @@
 #include "storage/data_directory.h"
 
 #include "storage/base/crc32c.h"
+#include "storage/format/segment_layout.h"
 #include "storage/io/backend.h"
 #include "storage/io/system_clock.h"
 #include "tests/support/temp_dir.h"
@@ -62,6 +63,33 @@ void change_identity(const std::string& path, std::size_t at, std::uint8_t value
   }
   file.seekp(0);
   file.write(block.data(), block.size());
+}
+
+ClusterId cluster_of(std::uint8_t n) {
+  ClusterId id;
+  id.bytes[0] = n;
+  return id;
+}
+
+// A segment file of `owner` at a place below topics/.
+void put_segment(const std::string& data, const std::string& place, const ClusterId& owner) {
+  std::array<std::byte, segment_layout::header_bytes> block{};
+  SegmentHeader header;
+  header.cluster_id = owner;
+  header.segment_id = 1;
+  header.topic_name = "orders";
+  encode_segment_header(header, block);
+  const std::string path = data + "/topics/" + place;
+  fs::create_directories(fs::path(path).parent_path());
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(block.data()), block.size());
+}
+
+std::vector<std::string> tree_of(const std::string& path) {
+  std::vector<std::string> out;
+  for (const auto& entry : fs::recursive_directory_iterator(path)) out.push_back(entry.path());
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 // Another process that holds a data directory until it is killed.
@@ -341,4 +369,36 @@ TEST_CASE("the identity block is what the format says, byte for byte") {
   CHECK(block[32] == std::byte{8});
   CHECK(load_le<std::uint32_t>(block.data() + 4092) == crc32c_table(ByteView(block).first(4092)));
   CHECK(*decode_identity(block) == identity);
+}
+
+TEST_CASE("ST-11 a directory whose segments are all of one other broker is refused") {
+  const TempDir outer;
+  const std::string path = outer / "data";
+  const ClusterId ours = (*open_directory(path))->cluster_id();
+  put_segment(path, "98e368a15eea4f4330d4c33c1fc94fa3/0/00000000000000000000.segment",
+              cluster_of(7));
+  put_segment(path, "98e368a15eea4f4330d4c33c1fc94fa3/1/00000000000000000000.segment",
+              cluster_of(7));
+  std::ofstream(path + "/topics/98e368a15eea4f4330d4c33c1fc94fa3/topic.meta.0") << "x";
+  std::ofstream(path + "/topics/98e368a15eea4f4330d4c33c1fc94fa3/0/00000000000000000100.segment")
+      << "no header";
+  const auto before = tree_of(path);
+  const auto opened = open_directory(path);
+  require_refused(opened, ours.to_hex());
+  require_refused(opened, cluster_of(7).to_hex());
+  require_refused(opened, "put the identity file of");
+  CHECK(tree_of(path) == before);
+}
+
+TEST_CASE("ST-10 foreign segments beside one of ours, or of two others, are left to recovery") {
+  for (const bool one_is_ours : {true, false}) {
+    const TempDir outer;
+    const std::string path = outer / "data";
+    const ClusterId ours = (*open_directory(path))->cluster_id();
+    put_segment(path, "98e368a15eea4f4330d4c33c1fc94fa3/0/00000000000000000000.segment",
+                cluster_of(7));
+    put_segment(path, "98e368a15eea4f4330d4c33c1fc94fa3/0/00000000000000000009.segment",
+                one_is_ours ? ours : cluster_of(8));
+    CHECK(open_directory(path).has_value());
+  }
 }
