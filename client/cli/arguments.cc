@@ -370,7 +370,7 @@ void Arguments::add_log() {
   auto dumped = std::make_shared<LogDumpArguments>();
   dump->add_option("SEGMENT", dumped->segment, "a .segment file")->required();
   dump->add_flag("--events", dumped->events, "the events instead of the batches");
-  add_format(*dump, dumped->format);
+  add_format(*dump, dumped->format, LogDumpArguments::default_format);
   dump->get_option("--format")->needs("--events");
   dump->footer(
       "Example:\n  millrace log dump 00000000000000000000.segment --events -f '%o %v\\n'\n");

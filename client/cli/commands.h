@@ -81,6 +81,7 @@ int log_describe(const Context& context, const std::string& directory);
 struct LogDumpArguments {
   std::string segment;
   bool events = false;
+  static constexpr const char* default_format = "%o\\t%T\\t%k\\t%v\\n";
   std::string format;
 };
 int log_dump(const Context& context, const LogDumpArguments& arguments);

@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* format_help =
     "%t topic, %p partition, %o offset, %k key, %v payload, %h headers, %T time, %s payload bytes, "
-    "%% percent; \\n \\t \\r \\0 \\\\. Default %v\\n";
+    "%% percent; \\n \\t \\r \\0 \\\\. Default {}";
 
 }  // namespace
 
@@ -57,8 +57,8 @@ void add_batch_bytes(CLI::App& command, ProducerOptions& options) {
       ->type_name("BYTES");
 }
 
-void add_format(CLI::App& command, std::string& format) {
-  command.add_option("-f,--format", format, format_help)
+void add_format(CLI::App& command, std::string& format, std::string_view default_format) {
+  command.add_option("-f,--format", format, fmt::format(format_help, default_format))
       ->check(fault_if_empty)
       ->type_name("FORMAT");
 }

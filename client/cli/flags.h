@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 namespace millrace::cli {
@@ -39,7 +40,8 @@ void add_compression(CLI::App& command, ProducerOptions& options);
 void add_batch_bytes(CLI::App& command, ProducerOptions& options);
 
 // -- of what is read
-void add_format(CLI::App& command, std::string& format);
+// `default_format` is for the help, as a user would write it.
+void add_format(CLI::App& command, std::string& format, std::string_view default_format = "%v\\n");
 void add_count(CLI::App& command, std::optional<std::uint64_t>& count);
 
 // -- of partitions

@@ -98,6 +98,11 @@ void print_findings(const DirectoryReport& report) {
   print_text(out);
 }
 
+std::string faults_text(std::size_t faults) {
+  if (faults == 0) return "no fault";
+  return faults == 1 ? "1 fault" : fmt::format("{} faults", faults);
+}
+
 struct Totals {
   std::uint64_t partitions = 0, segments = 0, batches = 0, events = 0, bytes = 0;
 };
@@ -260,9 +265,9 @@ int dump_batches(const Context& context, const LogDumpArguments& arguments,
 
 int dump_events(const Context& context, const LogDumpArguments& arguments,
                 const DumpedSegment& segment) {
-  auto format =
-      choose_format(context, arguments.format.empty() && !context.json() ? "%o\\t%T\\t%k\\t%v\\n"
-                                                                         : arguments.format);
+  auto format = choose_format(context, arguments.format.empty() && !context.json()
+                                           ? LogDumpArguments::default_format
+                                           : arguments.format);
   if (!format) return exit_code::usage;
   EventPrinter printer(std::move(*format), STDOUT_FILENO);
   inspect::BatchEvents events;
@@ -307,8 +312,7 @@ int log_verify(const Context& context, const std::string& directory) {
       print_text(fmt::format(
           "{}: {} topics, {} partitions, {} segments, {} batches, {} events, {}: {}\n", directory,
           found.topics.size(), totals.partitions, totals.segments, human_count(totals.batches),
-          human_count(totals.events), human_bytes(totals.bytes),
-          found.faults.empty() ? "no fault" : fmt::format("{} faults", found.faults.size())));
+          human_count(totals.events), human_bytes(totals.bytes), faults_text(found.faults.size())));
   }
   return found.faults.empty() ? exit_code::done : exit_code::failed;
 }
