@@ -22,5 +22,13 @@ TEST_CASE("the help of every command ends with an example") {
   has_example(arguments.app());
 }
 
+TEST_CASE("the help of a format tells what the command prints without one") {
+  Arguments arguments;
+  const auto help = [&](CLI::App* command) { return command->get_option("-f")->get_description(); };
+  CHECK(help(arguments.app().get_subcommand("consume")).ends_with("Default %v\\n"));
+  CHECK(help(arguments.app().get_subcommand("log")->get_subcommand("dump"))
+            .ends_with("Default %o\\t%T\\t%k\\t%v\\n"));
+}
+
 }  // namespace
 }  // namespace millrace::cli
