@@ -37,6 +37,7 @@ Batcher::Place Batcher::add(std::uint32_t partition, const Event& event, ByteVie
   const std::uint32_t index = batch.body.event_count();
   batch.body.add(as_bytes(event.key), as_bytes(event.payload), headers, time_ns);
   batch.event_bytes += bytes_of(event, headers.size());
+  ++next_event_;
   return {&batch, index};
 }
 
@@ -76,6 +77,7 @@ void Batcher::begin(std::uint32_t partition) {
   }
   filling->fate = std::make_shared<BatchFate>(partition, options_.timeout);
   filling->serial = next_serial_++;
+  filling->first_event = next_event_;
   filling->deadline = SteadyClock::now() + options_.timeout;
 }
 

@@ -24,8 +24,9 @@ namespace millrace::detail {
 struct DraftBatch {
   BatchBodyBuilder body;
   std::shared_ptr<BatchFate> fate;
-  std::uint64_t serial = 0;  // counts the batches of a producer
-  TimePoint deadline;        // of the first event
+  std::uint64_t serial = 0;       // counts the batches of a producer
+  std::uint64_t first_event = 0;  // counts its events
+  TimePoint deadline;             // of the first event
   std::size_t event_bytes = 0;
 };
 
@@ -79,6 +80,7 @@ class Batcher {
   std::vector<std::unique_ptr<DraftBatch>> idle_;
   std::uint32_t keyless_partition_ = 0;
   std::uint64_t next_serial_ = 0;
+  std::uint64_t next_event_ = 0;
 };
 
 }  // namespace millrace::detail

@@ -48,6 +48,10 @@ std::optional<std::string> fault_of(const ClientOptions& options) {
         endpoint);
   if (options.timeout <= milliseconds{0} || options.timeout > std::chrono::hours{24})
     return fmt::format("timeout is {} ms; allowed is 1 ms to 24 h", options.timeout.count());
+  if (options.unreachable_after < milliseconds{0} ||
+      options.unreachable_after > std::chrono::hours{24})
+    return fmt::format("unreachable_after is {} ms; allowed is 0 to 24 h",
+                       options.unreachable_after.count());
   if (options.reconnect_min <= milliseconds{0} || options.reconnect_max < options.reconnect_min ||
       options.reconnect_max > std::chrono::hours{1})
     return fmt::format("reconnect pauses are {} to {} ms; allowed is 1 ms <= min <= max <= 1 h",
@@ -89,6 +93,10 @@ Connection::Connection(ClientOptions options)
   loop_.post([this] {
     dial();
     if (is_inproc()) look_after_inproc();
+    if (options_.on_unreachable)
+      loop_.at(SteadyClock::now() + options_.unreachable_after, [this] {
+        if (!ever_connected_) options_.on_unreachable();
+      });
   });
 }
 
@@ -211,7 +219,7 @@ void Connection::on_monitor() {
 }
 
 void Connection::on_connected() {
-  connected_ = true;
+  connected_ = ever_connected_ = true;
   last_received_ = SteadyClock::now();
   pump_sends();
 }

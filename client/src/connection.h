@@ -132,6 +132,7 @@ class Connection {
   Socket dealer_;
   Monitor monitor_;
   bool connected_ = false;
+  bool ever_connected_ = false;
   std::uint32_t broken_in_a_row_ = 0;
   TimePoint last_received_;
   std::map<std::uint64_t, Request> requests_;

@@ -92,11 +92,23 @@ std::optional<ClientError> ProducerCore::fault_of(std::optional<std::uint32_t> p
   static const BatchBodyBuilder empty;
   const std::size_t bytes = empty.body_bytes_with(event.key.size(), event.payload.size(), headers);
   if (bytes <= event_bytes_max_) return std::nullopt;
+  return too_large(event, bytes);
+}
+
+// A batch holds more than its payload, so a payload below the limit may be too large: what is left
+// for it beside this key and these headers is said.
+ClientError ProducerCore::too_large(const Event& event, std::size_t body_bytes) const {
+  const std::size_t beside = header_bytes + body_bytes - event.payload.size();
+  const std::string largest =
+      beside < topic_.batch_bytes_max
+          ? fmt::format("a payload of up to {} B fits: ", topic_.batch_bytes_max - beside)
+          : std::string("its key and headers alone are too large: ");
   return client_error(
       Errc::too_large,
-      fmt::format("an event of {} bytes in a batch; topic '{}' allows {} bytes: split "
-                  "it, or create the topic with a larger batch_bytes_max",
-                  bytes + header_bytes, topic_.key.name, topic_.batch_bytes_max));
+      fmt::format("an event of {} B payload makes a batch of {} B; topic '{}' allows {} B "
+                  "(batch_bytes_max), {}split it, or create the topic with a larger one",
+                  event.payload.size(), header_bytes + body_bytes, topic_.key.name,
+                  topic_.batch_bytes_max, largest));
 }
 
 std::optional<ClientError> ProducerCore::make_room(Lock& lock, std::size_t bytes) {
@@ -210,8 +222,9 @@ void ProducerCore::note_failure(const Decided& batch, const ClientError& error) 
   if (!unacked_.empty() && unacked_.back().partition == partition &&
       unacked_.back().error.code == error.code) {
     unacked_.back().event_count += batch.event_count;
+    unacked_.back().first_event = std::min(unacked_.back().first_event, batch.first_event);
   } else {
-    unacked_.push_back({partition, batch.event_count, error});
+    unacked_.push_back({partition, batch.event_count, error, batch.first_event});
   }
 }
 

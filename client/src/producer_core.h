@@ -47,6 +47,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
   struct Decided {
     std::shared_ptr<BatchFate> fate;
     std::uint64_t serial = 0;
+    std::uint64_t first_event = 0;
     std::uint32_t event_count = 0;
     std::size_t event_bytes = 0;
   };
@@ -70,7 +71,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
   void wake_if_due(Lock& lock);
   void pump_scheduled();
   void note_failure(const Decided& batch, const ClientError& error);
-  ClientError too_large(std::size_t bytes) const;
+  ClientError too_large(const Event& event, std::size_t body_bytes) const;
 
   Connection& connection_;
   const Topic topic_;

@@ -50,7 +50,8 @@ void ProducerSession::pump() {
 
 void ProducerSession::admit(std::unique_ptr<DraftBatch> draft) {
   const std::uint32_t event_count = draft->body.event_count();
-  const ProducerCore::Decided refused{draft->fate, draft->serial, event_count, draft->event_bytes};
+  const ProducerCore::Decided refused{draft->fate, draft->serial, draft->first_event, event_count,
+                                      draft->event_bytes};
   if (dead_) {
     core_.recycle(std::move(draft));
     return core_.decide(refused, *dead_);
@@ -68,6 +69,7 @@ void ProducerSession::admit(std::unique_ptr<DraftBatch> draft) {
   SentBatch batch;
   batch.fate = draft->fate;
   batch.serial = draft->serial;
+  batch.first_event = draft->first_event;
   batch.event_count = event_count;
   batch.event_bytes = draft->event_bytes;
   batch.deadline = draft->deadline;
@@ -132,7 +134,8 @@ void ProducerSession::on_acked(std::size_t i, BatchFate::Acked acked) {
   const SentBatch batch = std::move(in_flight_[i]);
   in_flight_.erase(in_flight_.begin() + static_cast<std::ptrdiff_t>(i));
   pause_ = milliseconds{0};
-  core_.decide({batch.fate, batch.serial, batch.event_count, batch.event_bytes}, acked);
+  core_.decide({batch.fate, batch.serial, batch.first_event, batch.event_count, batch.event_bytes},
+               acked);
   raise_epoch_if_due();
 }
 
@@ -232,8 +235,9 @@ void ProducerSession::fail_from(std::size_t i, ClientError error) {
   bool first = true;
   for (SentBatch& batch : failed) {
     if (batch.request_id != 0) core_.connection().forget(batch.request_id);
-    core_.decide({batch.fate, batch.serial, batch.event_count, batch.event_bytes},
-                 std::exchange(first, false) ? error : behind);
+    core_.decide(
+        {batch.fate, batch.serial, batch.first_event, batch.event_count, batch.event_bytes},
+        std::exchange(first, false) ? error : behind);
   }
 }
 

@@ -41,6 +41,7 @@ class ProducerSession {
   struct SentBatch {
     std::shared_ptr<BatchFate> fate;
     std::uint64_t serial = 0;
+    std::uint64_t first_event = 0;
     std::uint32_t event_count = 0;
     std::size_t event_bytes = 0;
     TimePoint deadline;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <future>
 #include <thread>
 
 using namespace millrace;
@@ -87,6 +88,19 @@ TEST_CASE("nobody at the endpoint: a request fails as not sent after the timeout
   REQUIRE_FALSE(info.has_value());
   CHECK(info.error().name == "disconnected");
   CHECK(info.error().can_retry);
+}
+
+TEST_CASE("nobody at the endpoint: the user is told while the requests go on waiting") {
+  const SilentPort port;
+  std::promise<void> told;
+  ClientOptions options;
+  options.endpoint = port.endpoint();
+  options.timeout = 60s;
+  options.unreachable_after = 1ms;
+  options.on_unreachable = [&] { told.set_value(); };
+  const auto client = Client::connect(options);
+  REQUIRE(client.has_value());
+  CHECK(told.get_future().wait_for(30s) == std::future_status::ready);
 }
 
 TEST_CASE("a request without an answer fails as unknown after the timeout") {

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -201,13 +202,15 @@ TEST_CASE("without a broker events fail as not sent, and close names them") {
   }
   for (const std::string& text : numbers(0, 10)) send(producer, text);
   const auto unacked = producer.close();
-  std::uint64_t events = 0;
+  std::uint64_t events = 0, first = UINT64_MAX;
   for (const Unacked& row : unacked) {
     CHECK(row.error.name == "disconnected");
     CHECK(row.error.can_retry);
     events += row.event_count;
+    first = std::min(first, row.first_event);
   }
   CHECK(events == 10);
+  CHECK(first == 1);  // the one before was stored
   const auto after = producer.send(payload("late"));
   REQUIRE_FALSE(after.has_value());
   CHECK(after.error().name == "closed");
@@ -293,8 +296,20 @@ TEST_CASE("an event above the topic's limit is refused by the client, naming lim
   REQUIRE_FALSE(delivery.has_value());
   CHECK(delivery.error().name == "too_large");
   CHECK(delivery.error().origin == Origin::client);
-  CHECK(delivery.error().text.find("4096") != std::string::npos);
+  const std::string& text = delivery.error().text;
+  CAPTURE(text);
+  CHECK(text.find("an event of 5000 B payload makes a batch of 5") == 0);
+  CHECK(text.find("topic 'orders' allows 4096 B (batch_bytes_max)") != std::string::npos);
   CHECK(send(producer, std::string(3000, 'x')).wait().has_value());
+  // The largest payload that is named fits, and one byte more does not.
+  const std::string before = "a payload of up to ";
+  const std::size_t largest = std::stoul(text.substr(text.find(before) + before.size()));
+  CHECK(send(producer, std::string(largest, 'x')).wait().has_value());
+  CHECK_FALSE(producer.send(payload(std::string(largest + 1, 'x'))).has_value());
+  Event event = payload("x");
+  const std::string key(5000, 'k');
+  event.key = key;
+  CHECK(producer.send(event).error().text.find("its key and headers alone") != std::string::npos);
 }
 
 TEST_CASE("wrong partitions, headers and options are refused with their own errors") {

@@ -62,6 +62,9 @@ struct Unacked {
   std::uint32_t partition = 0;
   std::uint64_t event_count = 0;
   ClientError error;
+  // Which send of this producer the first of them was, counted from 0 over all partitions; refused
+  // sends do not count. Those behind it may have been acked, by other partitions or later.
+  std::uint64_t first_event = 0;
 };
 
 struct PartitionTally {

@@ -88,7 +88,8 @@ class LiveReader {
   // As Reader::next. Repaired events come in their place, so offsets rise without a hole per
   // partition.
   Outcome<EventBatch> next(std::chrono::milliseconds wait);
-  // Gaps met since the last call.
+  // Gaps met since the last call. A topic whose setting `live` is false is not on the feed: all its
+  // events come as gaps that were repaired, a few seconds late.
   std::vector<LiveGap> take_gaps();
 
  private:
