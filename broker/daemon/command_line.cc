@@ -12,8 +12,8 @@ namespace {
 
 constexpr int exit_bad_usage = 2;
 
-constexpr const char* footer = R"(
-Settings come from the defaults, the file, MILLRACE_SECTION__KEY variables, --set and flags; later ones win.
+constexpr const char* footer =
+    R"(Settings come from the defaults, the file, MILLRACE_SECTION__KEY variables, --set and flags; later ones win.
 When it accepts requests, one line of JSON on standard output says where. SIGTERM and SIGINT stop it cleanly.
 Exit codes: 0 stopped cleanly, 1 failed while running, 2 bad usage or configuration, 3 data directory in use or refused.
 
@@ -29,7 +29,8 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   CommandLine command;
   CLI::App app{"millraced, the Millrace broker", "millraced"};
   app.footer(footer);
-  app.set_version_flag("--version", "millraced " + BrokerOptions{}.version);
+  app.set_version_flag("--version", "millraced " + BrokerOptions{}.version,
+                       "Print the version and stop");
 
   std::string data_dir, listen, live, http, log_level, log_format, print_config;
   bool insecure = false, check = false;
