@@ -188,7 +188,8 @@ void Arguments::add_produce() {
       command
           ->add_option(
               "--key-separator", a->key_separator,
-              "split key from payload at the first C; a line without it has no key. \\t is a tab")
+              "split key from payload at the first C, one character; a line without it, or with "
+              "nothing before it, has no key. \\t is a tab")
           ->excludes(key)
           ->check(fault_if_empty)
           ->type_name("C");
@@ -262,7 +263,9 @@ void Arguments::add_tail() {
   command->footer(
       "What the feed dropped is fetched from the log, in order; gaps and repairs are named on "
       "standard\n"
-      "error. An interrupt is the normal end (exit 0), unless -c was given (exit 130).\n\n"
+      "error. A topic with live=false is not on the feed: it is read from the log, up to 4 s "
+      "late.\n"
+      "An interrupt is the normal end (exit 0), unless -c was given (exit 130).\n\n"
       "Example:\n  millrace tail orders -f '%p/%o %v\\n'\n");
   runs(*command, [a](const Context& c) { return tail(c, *a); });
 }
@@ -294,7 +297,8 @@ void Arguments::add_replay() {
       ->add_option("--speed", a->speed,
                    "max (the default), or a factor of the pace of the event times: 1x, 10x")
       ->type_name("SPEED");
-  command->add_flag("--dry-run", a->dry_run, "read and count per partition; send nothing");
+  command->add_flag("--dry-run", a->dry_run,
+                    "look at the target, read and count per partition; send and write nothing");
   command->add_flag("--force", a->force, "replace FILE if it is there; allow a topic to itself");
   command->add_flag("--create", a->create, "create the topic of --to, with as many partitions")
       ->needs(to);
@@ -307,7 +311,7 @@ void Arguments::add_replay() {
       "Examples:\n"
       "  millrace replay orders --offset @-2h: --to orders-again --create\n"
       "  millrace replay orders/0 --offset 1000:2000 --to-file part.txt\n"
-      "  millrace replay orders --offset : --dry-run\n");
+      "  millrace replay orders --offset : --to orders-again --dry-run\n");
   runs(*command, [a](const Context& c) { return replay(c, *a); });
 }
 
@@ -376,75 +380,6 @@ void Arguments::add_log() {
       "Example:\n  millrace log dump 00000000000000000000.segment --events -f '%o %v\\n'\n");
   runs(*dump, [dumped](const Context& c) { return log_dump(c, *dumped); });
   add_log_repair(*log);
-}
-
-void Arguments::add_bench() {
-  CLI::App* bench = app_->add_subcommand("bench", "put a load on a broker and measure");
-  bench->require_subcommand(1);
-  bench->footer("Example:\n  millrace bench produce --events 100000 --event-bytes 256\n");
-  const auto add_common = [](CLI::App& command, BenchArguments& a) {
-    command
-        .add_option("--topic", a.topic,
-                    "use this topic and keep it. Default: one of its own, deleted after")
-        ->type_name("TOPIC");
-    add_partitions(command, "--partitions", a.partitions);
-    command
-        .add_option_function<std::string>(
-            "--events", checked("--events", a.events, parse_count, "a whole number from 1 on"),
-            "stop after this many events. Default 1000000")
-        ->type_name("COUNT");
-    command
-        .add_option_function<std::string>(
-            "--seconds", checked("--seconds", a.seconds, parse_seconds, "a number above 0"),
-            "stop after this time")
-        ->type_name("SECONDS");
-    command
-        .add_option_function<std::string>(
-            "--event-bytes",
-            checked("--event-bytes", a.event_bytes, parse_bytes, "a size like 256, 1KiB or 1MiB"),
-            "payload bytes of an event, at least 16. Default 1KiB")
-        ->type_name("BYTES");
-    add_batch_bytes(command, a.producer);
-    add_compression(command, a.producer);
-    command
-        .add_option("--producers", a.producers, "producers that send at the same time. Default 1")
-        ->check(CLI::Range(1u, 64u))
-        ->type_name("N");
-    command
-        .add_option("--in-flight", a.producer.in_flight_max,
-                    "batches of one partition in flight. Default 8")
-        ->check(CLI::Range(1u, 32u))
-        ->type_name("N");
-    add_ack(command, a.producer);
-  };
-  CLI::App* produce_command = bench->add_subcommand("produce", "events a second and ack latency");
-  auto p = std::make_shared<BenchArguments>();
-  add_common(*produce_command, *p);
-  produce_command->add_flag("--latency", p->latency,
-                            "one event in flight at a time: the time from send to ack");
-  produce_command->footer(
-      "Examples:\n"
-      "  millrace bench produce --events 1000000 --event-bytes 256 --partitions 4\n"
-      "  millrace bench produce --latency --event-bytes 256 --seconds 5 -o json\n");
-  runs(*produce_command, [p](const Context& c) { return bench_produce(c, *p); });
-
-  CLI::App* latency_command =
-      bench->add_subcommand("latency", "one event in flight at a time: bench produce --latency");
-  auto l = std::make_shared<BenchArguments>();
-  l->latency = true;
-  add_common(*latency_command, *l);
-  latency_command->footer(
-      "Example:\n  millrace bench latency --event-bytes 256 --seconds 5 -o json\n");
-  runs(*latency_command, [l](const Context& c) { return bench_produce(c, *l); });
-
-  CLI::App* consume_command =
-      bench->add_subcommand("consume", "events a second of reading, with count and order checked");
-  auto r = std::make_shared<BenchArguments>();
-  add_common(*consume_command, *r);
-  consume_command->footer(
-      "Without --topic it first fills a topic of its own with --events events.\n\n"
-      "Example:\n  millrace bench consume --events 1000000 --event-bytes 256\n");
-  runs(*consume_command, [r](const Context& c) { return bench_consume(c, *r); });
 }
 
 void Arguments::add_others() {

@@ -40,6 +40,9 @@ class Arguments {
   void add_log();
   void add_log_repair(CLI::App& log);
   void add_bench();
+  void add_bench_produce(CLI::App& bench);
+  void add_bench_latency(CLI::App& bench);
+  void add_bench_consume(CLI::App& bench);
   void add_others();
 
   std::unique_ptr<CLI::App> app_;

@@ -20,8 +20,9 @@ namespace {
 using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
 
-Json to_json(const char* what, const BenchArguments& arguments, const BenchTopic& topic,
-             std::uint64_t events, std::uint64_t bytes, double seconds) {
+// What was measured.
+Json to_json(const char* what, const BenchTopic& topic, std::uint64_t events, std::uint64_t bytes,
+             double seconds) {
   const double span = std::max(seconds, 1e-9);
   return {{"bench", what},
           {"events", events},
@@ -29,11 +30,16 @@ Json to_json(const char* what, const BenchArguments& arguments, const BenchTopic
           {"seconds", seconds},
           {"events_per_second", static_cast<double>(events) / span},
           {"megabytes_per_second", static_cast<double>(bytes) / 1e6 / span},
-          {"event_bytes", arguments.event_bytes},
-          {"batch_bytes", arguments.producer.batch_bytes},
-          {"partitions", topic.partitions()},
-          {"producers", arguments.producers},
-          {"in_flight", arguments.producer.in_flight_max}};
+          {"partitions", topic.partitions()}};
+}
+
+// And with what load. One event in flight at a time knows no batches of several.
+void add_load(Json& all, const BenchArguments& arguments) {
+  all["event_bytes"] = arguments.event_bytes;
+  if (!arguments.latency) all["batch_bytes"] = arguments.producer.batch_bytes;
+  all["producers"] = arguments.producers;
+  all["in_flight"] = arguments.latency ? 1 : arguments.producer.in_flight_max;
+  all["compression"] = name_of(arguments.producer.compression);
 }
 
 TextTable to_table(std::uint64_t events, std::uint64_t bytes, double seconds) {
@@ -51,16 +57,15 @@ std::string usage_fault(const BenchArguments& a) {
   if (a.event_bytes < bench_event_bytes_min || a.event_bytes > 64u * 1024 * 1024)
     return fmt::format("--event-bytes {}: not between {} and 64MiB", a.event_bytes,
                        bench_event_bytes_min);
-  if (a.latency && a.producers != 1)
-    return "--latency measures one producer; leave --producers out";
   return {};
 }
 
 void print_load(const Context& context, const BenchArguments& arguments, const BenchTopic& topic,
                 BenchLoadResult& load) {
   if (context.json()) {
-    Json all = to_json(arguments.latency ? "produce-latency" : "produce", arguments, topic,
-                       load.events, load.bytes, load.seconds);
+    Json all = to_json(arguments.latency ? "produce-latency" : "produce", topic, load.events,
+                       load.bytes, load.seconds);
+    add_load(all, arguments);
     all["ack"] = name_of(arguments.producer.ack);
     all["unacked"] = load.unacked;
     all["ack_latency"] = load.latency.to_json();
@@ -149,7 +154,7 @@ ReadResult read_all(const Context& context, const Client& client, const BenchArg
         result.failure = fmt::format("order is wrong (client): {}", fault);
     }
     if (progress.due())
-      progress.draw(fmt::format("{} events, {}", human_count(result.events),
+      progress.draw(fmt::format("{}, {}", human_count(result.events, "event"),
                                 human_rate(result.bytes, monotonic_seconds() - begin)));
   }
   result.seconds = monotonic_seconds() - begin;
@@ -159,13 +164,26 @@ ReadResult read_all(const Context& context, const Client& client, const BenchArg
 void print_read(const Context& context, const BenchArguments& arguments, const BenchTopic& topic,
                 const ReadResult& read, bool verified) {
   if (context.json()) {
-    Json all = to_json("consume", arguments, topic, read.events, read.bytes, read.seconds);
+    Json all = to_json("consume", topic, read.events, read.bytes, read.seconds);
+    if (topic.is_own()) add_load(all, arguments);
     all["verified"] = verified;
     return print_json(all);
   }
   TextTable table = to_table(read.events, read.bytes, read.seconds);
   table.add_row({"count and order", verified ? "right" : "WRONG"});
   print_text(table.to_string());
+}
+
+int report_nothing_read(const BenchArguments& arguments, const BenchTopic& topic) {
+  if (interrupted()) return exit_code::interrupted;
+  return report("nothing was read",
+                arguments.seconds
+                    ? fmt::format("no event of topic '{}' came within {} s; allow more --seconds, "
+                                  "or read a topic that has events",
+                                  topic.name(), *arguments.seconds)
+                    : fmt::format("topic '{}' has no events; produce some first, or leave --topic "
+                                  "out to have a topic filled",
+                                  topic.name()));
 }
 
 // From here on an interrupt is only noted, so that a topic of the bench's own is deleted at the
@@ -186,8 +204,8 @@ int bench_produce(const Context& context, const BenchArguments& arguments) {
   if (const int code = wait_for_broker(context, *client); code != exit_code::done) return code;
   const auto topic = BenchTopic::open(*client, arguments);
   if (topic == nullptr) return exit_code::failed;
-  BenchLoadResult load = arguments.latency ? run_bench_latency(context, arguments, topic->name())
-                                           : run_bench_load(context, arguments, topic->name());
+  BenchLoadResult load = arguments.latency ? run_bench_latency(context, arguments, *topic)
+                                           : run_bench_load(context, arguments, *topic);
   print_load(context, arguments, *topic, load);
   return exit_of(load);
 }
@@ -204,15 +222,16 @@ int bench_consume(const Context& context, const BenchArguments& arguments) {
     BenchArguments fill = arguments;
     fill.seconds.reset();
     note(context, fmt::format("filling {}", topic->name()));
-    const BenchLoadResult load = run_bench_load(context, fill, topic->name());
+    const BenchLoadResult load = run_bench_load(context, fill, *topic);
     if (const int code = exit_of(load); code != exit_code::done) return code;
     written = load.events;
   }
   ReadResult read = read_all(context, *client, arguments, *topic);
   const bool cut_short = interrupted() || arguments.seconds.has_value();
   if (read.failure.empty() && topic->is_own() && !cut_short && read.events != written)
-    read.failure =
-        fmt::format("count is wrong (client): {} events read, {} were acked", read.events, written);
+    read.failure = fmt::format("count is wrong (client): {} read, {} acked",
+                               human_count(read.events, "event"), human_count(written));
+  if (read.failure.empty() && read.events == 0) return report_nothing_read(arguments, *topic);
   print_read(context, arguments, *topic, read, read.failure.empty());
   if (!read.failure.empty()) {
     say(read.failure);

@@ -3,6 +3,7 @@
 #include "interrupt.h"
 #include "millrace/producer.h"
 #include "progress.h"
+#include "text_table.h"
 
 #include <fmt/format.h>
 
@@ -103,10 +104,9 @@ class AckTimer {
 };
 
 // What was sent may not pile up before the broker, or the latency would be that of the pile.
-ProducerOptions bounded(const BenchArguments& arguments) {
+ProducerOptions bounded(const BenchArguments& arguments, std::uint32_t partitions) {
   ProducerOptions options = arguments.producer;
-  const std::size_t in_flight =
-      options.batch_bytes * (options.in_flight_max + 1) * arguments.partitions;
+  const std::size_t in_flight = options.batch_bytes * (options.in_flight_max + 1) * partitions;
   options.buffer_bytes_max = std::clamp<std::size_t>(in_flight, 4u << 20, 256u << 20);
   return options;
 }
@@ -114,7 +114,7 @@ ProducerOptions bounded(const BenchArguments& arguments) {
 struct Worker {
   const Context& context;
   const BenchArguments& arguments;
-  const std::string& topic;
+  const BenchTopic& topic;
   std::uint32_t share;
   std::atomic<std::uint64_t>& sent_by_all;
   BenchLoadResult result;
@@ -123,7 +123,7 @@ struct Worker {
     // A connection each: producers that are different programs do not share one.
     auto client = Client::connect(context.client);
     if (!client) return fail("cannot connect", client.error());
-    auto producer = Producer::open(*client, topic, bounded(arguments));
+    auto producer = Producer::open(*client, topic.name(), bounded(arguments, topic.partitions()));
     if (!producer) return fail("cannot produce", producer.error());
     send_all(*producer);
     const auto unacked = producer->close();
@@ -164,7 +164,7 @@ struct Worker {
 }  // namespace
 
 BenchLoadResult run_bench_load(const Context& context, const BenchArguments& arguments,
-                               const std::string& topic) {
+                               const BenchTopic& topic) {
   std::atomic<std::uint64_t> sent_by_all{0};
   std::deque<Worker> workers;
   std::vector<std::thread> threads;
@@ -180,7 +180,8 @@ BenchLoadResult run_bench_load(const Context& context, const BenchArguments& arg
   ProgressLine progress(context);
   while (context.shows_progress() && running.load() > 0) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    if (progress.due()) progress.draw(fmt::format("about {} events sent", sent_by_all.load()));
+    if (progress.due())
+      progress.draw(fmt::format("about {} sent", human_count(sent_by_all.load(), "event")));
   }
   for (std::thread& thread : threads) thread.join();
   BenchLoadResult all;
@@ -196,7 +197,7 @@ BenchLoadResult run_bench_load(const Context& context, const BenchArguments& arg
 }
 
 BenchLoadResult run_bench_latency(const Context& context, const BenchArguments& arguments,
-                                  const std::string& topic) {
+                                  const BenchTopic& topic) {
   BenchLoadResult result;
   const auto give_up = [&result](std::string_view what, const ClientError& error) {
     result.failure = error_line(what, error);
@@ -204,7 +205,7 @@ BenchLoadResult run_bench_latency(const Context& context, const BenchArguments& 
   };
   auto client = Client::connect(context.client);
   if (!client) return give_up("cannot connect", client.error());
-  auto producer = Producer::open(*client, topic, arguments.producer);
+  auto producer = Producer::open(*client, topic.name(), arguments.producer);
   if (!producer) return give_up("cannot produce", producer.error());
   Limits limits = limits_of(arguments, 0);
   Payload payload(arguments.event_bytes, 0);

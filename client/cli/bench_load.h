@@ -2,6 +2,7 @@
 // number in them.
 #pragma once
 
+#include "bench_topic.h"
 #include "commands.h"
 #include "latency_sample.h"
 
@@ -23,11 +24,11 @@ struct BenchLoadResult {
 
 // Stops after `events`, after `seconds` or at an interrupt, whichever comes first.
 BenchLoadResult run_bench_load(const Context& context, const BenchArguments& arguments,
-                               const std::string& topic);
+                               const BenchTopic& topic);
 
 // One event in flight at a time, by one producer.
 BenchLoadResult run_bench_latency(const Context& context, const BenchArguments& arguments,
-                                  const std::string& topic);
+                                  const BenchTopic& topic);
 
 // The number that an event of a bench carries: of its producer, counted from 0.
 struct BenchStamp {

@@ -34,18 +34,20 @@ struct ProduceArguments {
   std::string topic;
   std::vector<std::string> files;  // empty or "-": standard input
   std::string key;                 // of every event
-  std::string key_separator;       // as typed; \t is a tab
+  std::string key_separator;       // one character, as typed; \t is a tab
   std::string key_field;
   std::optional<std::uint32_t> partition;
   std::vector<std::string> headers;  // "name=value"
   bool raw = false;
   bool create = false;
-  std::uint32_t create_partitions = 1;
+  std::optional<std::uint32_t> create_partitions;  // 1 unless said
   ProducerOptions producer;
 };
 int produce(const Context& context, const ProduceArguments& arguments);
 // As --ack takes it.
 const char* name_of(AckLevel ack);
+// As --compression takes it.
+const char* name_of(Compression compression);
 
 struct ConsumeArguments {
   std::string topic;  // TOPIC or TOPIC/PARTITION

@@ -40,13 +40,29 @@ int report_usage(std::string_view text) {
   return exit_code::usage;
 }
 
+namespace {
+
+std::string duration_text(std::chrono::milliseconds duration) {
+  const auto ms = duration.count();
+  return ms % 1000 == 0 ? fmt::format("{}s", ms / 1000) : fmt::format("{}ms", ms);
+}
+
+}  // namespace
+
 std::expected<Client, int> connect(const Context& context) {
   static constexpr std::uint16_t bad_config = 90;
   const std::string& endpoint = context.client.endpoint;
   if (endpoint.starts_with("inproc://"))
     return std::unexpected(report_usage(fmt::format(
         "--broker '{}' is inside of one process; write tcp://HOST:PORT or ipc://PATH", endpoint)));
-  auto client = Client::connect(context.client);
+  ClientOptions options = context.client;
+  if (!context.quiet) {
+    options.on_unreachable = [endpoint, timeout = options.timeout] {
+      say(fmt::format("no broker answers at {} yet; waiting up to {} (--timeout)", endpoint,
+                      duration_text(timeout)));
+    };
+  }
+  auto client = Client::connect(std::move(options));
   if (client) return std::move(*client);
   if (client.error().code == bad_config)
     return std::unexpected(report_usage(fmt::format("--broker {}", client.error().text)));

@@ -50,8 +50,9 @@ int report_usage(std::string_view text);
 
 std::string error_line(std::string_view what_failed, const ClientError& error);
 
-// Connects (the first request waits for the broker, not this). The other side is the exit code,
-// after a report: `usage` for an endpoint that is none.
+// Connects (the first request waits for the broker, not this). A broker that is not there for a
+// second is noted, so that nobody waits for the timeout without knowing why. The other side is the
+// exit code, after a report: `usage` for an endpoint that is none.
 std::expected<Client, int> connect(const Context& context);
 
 std::int64_t wall_now_ns();

@@ -4,12 +4,36 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 namespace millrace::cli {
+
+namespace {
+
+std::string cannot_open(const std::string& name, int error) {
+  return fmt::format("cannot open {}: {}; name files that may be read, or - for standard input",
+                     name, std::strerror(error));
+}
+
+}  // namespace
+
+// Without opening them: a pipe that is opened and closed again has lost its writer.
+std::string unreadable_file(const std::vector<std::string>& files) {
+  for (const std::string& name : files) {
+    if (name == "-") continue;
+    struct stat status = {};
+    if (::access(name.c_str(), R_OK) != 0 || ::stat(name.c_str(), &status) != 0)
+      return cannot_open(name, errno);
+    if (S_ISDIR(status.st_mode)) return cannot_open(name, EISDIR);
+  }
+  return {};
+}
 
 EventSource::EventSource(const ProduceArguments& arguments, std::string key_separator)
     : arguments_(arguments), key_separator_(std::move(key_separator)), files_(arguments.files) {
@@ -40,25 +64,36 @@ std::optional<Event> EventSource::next() {
     }
     Event event{.key = arguments_.key, .payload = *text, .headers = headers_, .time_ns = time_ns_};
     if (!set_key(*text, event)) return std::nullopt;
+    ++events_;
     return event;
   }
   return std::nullopt;
 }
 
 std::string EventSource::place() const {
-  if (arguments_.raw) return file_name_;
-  return fmt::format("{} line {}", file_name_, reader_ == nullptr ? 0 : reader_->line_number());
+  return place(opened_.back(), reader_ == nullptr ? 0 : reader_->line_number());
+}
+
+// Every line is an event, so lines are counted by events.
+std::string EventSource::place_of(std::uint64_t number) const {
+  const auto behind =
+      std::upper_bound(opened_.begin(), opened_.end(), number,
+                       [](std::uint64_t n, const Opened& file) { return n < file.first_event; });
+  const Opened& file = *std::prev(behind);
+  return place(file, number - file.first_event + 1);
+}
+
+std::string EventSource::place(const Opened& file, std::uint64_t line) const {
+  return arguments_.raw ? file.name : fmt::format("{} line {}", file.name, line);
 }
 
 bool EventSource::open_next_file() {
   if (next_file_ == files_.size()) return false;
   const std::string& name = files_[next_file_++];
-  file_name_ = name == "-" ? "standard input" : name;
+  opened_.push_back({name == "-" ? "standard input" : name, events_});
   descriptor_ = name == "-" ? STDIN_FILENO : ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor_ < 0) {
-    failure_ =
-        fmt::format("cannot open {}: {}; name files that may be read, or - for standard input",
-                    name, std::strerror(errno));
+    failure_ = cannot_open(name, errno);
     return false;
   }
   reader_ = std::make_unique<LineReader>(descriptor_);
@@ -107,7 +142,7 @@ void EventSource::check_reader() {
   if (reader_->error() != 0)
     failure_ =
         fmt::format("cannot read {}: {}; name files that may be read, or - for standard input",
-                    file_name_, std::strerror(reader_->error()));
+                    opened_.back().name, std::strerror(reader_->error()));
 }
 
 }  // namespace millrace::cli

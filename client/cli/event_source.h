@@ -16,6 +16,9 @@
 
 namespace millrace::cli {
 
+// Why one of the files cannot be read, in a line; empty: all of them are there.
+std::string unreadable_file(const std::vector<std::string>& files);
+
 class EventSource {
  public:
   // `key_separator` with its escapes undone.
@@ -30,11 +33,19 @@ class EventSource {
   const std::string& failure() const { return failure_; }
   // "events.jsonl line 17": where the last event came from.
   std::string place() const;
+  // The same of event `number`, counted from 0: one that next() gave, or the one behind them.
+  std::string place_of(std::uint64_t number) const;
   // Whether asking for the next event may wait for input.
   bool may_wait() const { return reader_ == nullptr || !reader_->has_line(); }
 
  private:
+  // A file that was opened, and the number of its first event.
+  struct Opened {
+    std::string name;
+    std::uint64_t first_event = 0;
+  };
   bool open_next_file();
+  std::string place(const Opened& file, std::uint64_t line) const;
   void close_file();
   bool set_key(std::string_view text, Event& event);
   void check_reader();
@@ -45,7 +56,8 @@ class EventSource {
   std::vector<HeaderField> headers_;
   std::vector<std::string> files_;
   std::size_t next_file_ = 0;
-  std::string file_name_;
+  std::vector<Opened> opened_;
+  std::uint64_t events_ = 0;  // that next() gave
   int descriptor_ = -1;
   std::unique_ptr<LineReader> reader_;
   std::uint64_t blocks_seen_ = 0;

@@ -11,10 +11,27 @@ constexpr const char* format_help =
     "%t topic, %p partition, %o offset, %k key, %v payload, %h headers, %T time, %s payload bytes, "
     "%% percent; \\n \\t \\r \\0 \\\\. Default {}";
 
+constexpr const char* partitions_help = "partitions of the topic, 1 to 4096. Default 1";
+
+CLI::Option* bounded_partitions(CLI::Option* option) {
+  return option->check(CLI::Range(1u, 4096u))->type_name("N");
+}
+
 }  // namespace
 
 std::string fault_if_empty(const std::string& text) {
   return text.empty() ? "is empty; leave the flag out or give it a value" : "";
+}
+
+void refuse(CLI::App& command, std::vector<Conflict> conflicts) {
+  command.parse_complete_callback([&command, conflicts = std::move(conflicts)] {
+    for (const auto& [with, flags, why] : conflicts) {
+      if (command.count(with) == 0) continue;
+      for (const char* flag : flags) {
+        if (command.count(flag) > 0) throw CLI::ValidationError(flag, why);
+      }
+    }
+  });
 }
 
 void add_ack(CLI::App& command, ProducerOptions& options) {
@@ -81,9 +98,12 @@ void add_partition(CLI::App& command, std::optional<std::uint32_t>& partition, c
 }
 
 CLI::Option* add_partitions(CLI::App& command, const char* name, std::uint32_t& partitions) {
-  return command.add_option(name, partitions, "partitions of the topic, 1 to 4096. Default 1")
-      ->check(CLI::Range(1u, 4096u))
-      ->type_name("N");
+  return bounded_partitions(command.add_option(name, partitions, partitions_help));
+}
+
+CLI::Option* add_partitions(CLI::App& command, const char* name,
+                            std::optional<std::uint32_t>& partitions) {
+  return bounded_partitions(command.add_option(name, partitions, partitions_help));
 }
 
 }  // namespace millrace::cli

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace millrace::cli {
 
@@ -34,6 +35,16 @@ auto checked(const char* flag, T& into, Parse parse, const char* allowed) {
 // Of a value that must not be empty: what is wrong with it, or nothing.
 std::string fault_if_empty(const std::string& text);
 
+// Flags that mean nothing beside another one, and why.
+struct Conflict {
+  const char* with;
+  std::vector<const char*> flags;
+  const char* why;
+};
+
+// Refuses them when the command line was read.
+void refuse(CLI::App& command, std::vector<Conflict> conflicts);
+
 // -- of a producer
 void add_ack(CLI::App& command, ProducerOptions& options);
 void add_compression(CLI::App& command, ProducerOptions& options);
@@ -48,5 +59,7 @@ void add_count(CLI::App& command, std::optional<std::uint64_t>& count);
 void add_partition(CLI::App& command, std::optional<std::uint32_t>& partition, const char* help);
 // How many a topic is to have; `name` is the flag.
 CLI::Option* add_partitions(CLI::App& command, const char* name, std::uint32_t& partitions);
+CLI::Option* add_partitions(CLI::App& command, const char* name,
+                            std::optional<std::uint32_t>& partitions);
 
 }  // namespace millrace::cli

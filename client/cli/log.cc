@@ -98,11 +98,6 @@ void print_findings(const DirectoryReport& report) {
   print_text(out);
 }
 
-std::string faults_text(std::size_t faults) {
-  if (faults == 0) return "no fault";
-  return faults == 1 ? "1 fault" : fmt::format("{} faults", faults);
-}
-
 struct Totals {
   std::uint64_t partitions = 0, segments = 0, batches = 0, events = 0, bytes = 0;
 };
@@ -255,9 +250,10 @@ int dump_batches(const Context& context, const LogDumpArguments& arguments,
   if (!walked)
     return report(fmt::format("cannot read {}", arguments.segment), walked.error().to_string());
   if (!context.json())
-    output.append(fmt::format("end        position {} offset {}: {} batches, {} events\n",
-                              walked->end_position.value, walked->end_offset.value, walked->batches,
-                              walked->events));
+    output.append(fmt::format("end        position {} offset {}: {}, {}\n",
+                              walked->end_position.value, walked->end_offset.value,
+                              human_count(walked->batches, "batch", "batches"),
+                              human_count(walked->events, "event")));
   output.flush();
   if (output.error() != 0) return report("cannot write results", std::strerror(output.error()));
   return report_walk(arguments.segment, *walked, true);
@@ -310,9 +306,11 @@ int log_verify(const Context& context, const std::string& directory) {
     print_findings(found);
     if (!context.quiet)
       print_text(fmt::format(
-          "{}: {} topics, {} partitions, {} segments, {} batches, {} events, {}: {}\n", directory,
-          found.topics.size(), totals.partitions, totals.segments, human_count(totals.batches),
-          human_count(totals.events), human_bytes(totals.bytes), faults_text(found.faults.size())));
+          "{}: {}, {}, {}, {}, {}, {}: {}\n", directory, human_count(found.topics.size(), "topic"),
+          human_count(totals.partitions, "partition"), human_count(totals.segments, "segment"),
+          human_count(totals.batches, "batch", "batches"), human_count(totals.events, "event"),
+          human_bytes(totals.bytes),
+          found.faults.empty() ? "no fault" : human_count(found.faults.size(), "fault")));
   }
   return found.faults.empty() ? exit_code::done : exit_code::failed;
 }

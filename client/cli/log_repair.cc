@@ -4,6 +4,7 @@
 #include "storage/inspect/directory_check.h"
 #include "storage/inspect/partition_repair.h"
 #include "summary.h"
+#include "text_table.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -39,13 +40,12 @@ Json plan_json(const RepairPlan& plan) {
 std::string plan_text(const RepairPlan& plan) {
   std::string out;
   for (const OffsetRange& range : plan.fenced)
-    out +=
-        fmt::format("  fence   offsets {}: missing, {} events\n", range_text(range), range.count());
+    out += fmt::format("  fence   offsets {}: missing, {}\n", range_text(range),
+                       human_count(range.count(), "event"));
   if (!plan.given_up.empty())
     out += fmt::format(
-        "  give up offsets {}: {} events that can be read now; all of them may have been "
-        "acked\n",
-        range_text(plan.given_up), plan.events);
+        "  give up offsets {}: {} that can be read now; all of them may have been acked\n",
+        range_text(plan.given_up), human_count(plan.events, "event"));
   for (const std::string& file : plan.moved)
     out += fmt::format("  move    {} to quarantine/\n", file);
   if (plan.cut) out += fmt::format("  cut     {}, after a copy to quarantine/\n", *plan.cut);
@@ -159,9 +159,8 @@ int log_repair(const Context& context, const LogRepairArguments& arguments) {
     if (arguments.lose_events)
       return report(
           "cannot repair",
-          fmt::format("--lose-events {} is not what this gives up: {} events; nothing was "
-                      "changed",
-                      *arguments.lose_events, plan.events));
+          fmt::format("--lose-events {} is not what this gives up: {}; nothing was changed",
+                      *arguments.lose_events, human_count(plan.events, "event")));
     return tell(context, arguments.partition, plan, false);
   }
   if (!plan.is_empty()) {

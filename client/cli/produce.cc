@@ -1,5 +1,6 @@
 // millrace produce TOPIC [FILE...]
 #include "commands.h"
+#include "encode_text.h"
 #include "event_format.h"
 #include "event_source.h"
 #include "interrupt.h"
@@ -41,6 +42,7 @@ struct Totals {
   std::uint64_t bytes = 0;
   double seconds = 0;
   std::vector<PartitionTally> tally;
+  std::string first_unacked;  // file and line where one goes on; empty: all was acked
 
   std::uint64_t acked() const {
     std::uint64_t sum = 0;
@@ -121,15 +123,17 @@ void print_json_summary(const std::string& topic, const ProduceArguments& argume
                           {"last_offset", offset(p.last_offset)}});
   }
   const double seconds = std::max(totals.seconds, 1e-9);
-  print_json({{"topic", topic},
-              {"events", totals.acked()},
-              {"unacked", totals.sent - totals.acked()},
-              {"bytes", totals.bytes},
-              {"seconds", totals.seconds},
-              {"events_per_second", static_cast<double>(totals.sent) / seconds},
-              {"bytes_per_second", static_cast<double>(totals.bytes) / seconds},
-              {"ack", name_of(arguments.producer.ack)},
-              {"partitions", partitions}});
+  print_json(
+      {{"topic", topic},
+       {"events", totals.acked()},
+       {"unacked", totals.sent - totals.acked()},
+       {"first_unacked", totals.first_unacked.empty() ? Json(nullptr) : Json(totals.first_unacked)},
+       {"bytes", totals.bytes},
+       {"seconds", totals.seconds},
+       {"events_per_second", static_cast<double>(totals.sent) / seconds},
+       {"bytes_per_second", static_cast<double>(totals.bytes) / seconds},
+       {"ack", name_of(arguments.producer.ack)},
+       {"partitions", partitions}});
 }
 
 void print_text_summary(const ProduceArguments& arguments, const Totals& totals) {
@@ -139,7 +143,7 @@ void print_text_summary(const ProduceArguments& arguments, const Totals& totals)
           ? ""
           : fmt::format(", {} {}", human_count(totals.sent - totals.acked()), words.not_reached);
   std::string out =
-      fmt::format("{} events {}{}, {} in {}, {}\n", human_count(totals.acked()), words.reached,
+      fmt::format("{} {}{}, {} in {}, {}\n", human_count(totals.acked(), "event"), words.reached,
                   others, human_bytes(totals.bytes), human_seconds(totals.seconds),
                   human_rate(totals.bytes, totals.seconds));
   if (totals.acked() == 0) return print_text(out);
@@ -155,10 +159,20 @@ void print_text_summary(const ProduceArguments& arguments, const Totals& totals)
   print_text(out + table.to_string());
 }
 
+// One byte, or one character of UTF-8.
+bool is_one_character(std::string_view text) {
+  if (text.size() == 1) return true;
+  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
+  return is_utf8(text) && std::all_of(text.begin() + 1, text.end(), continues);
+}
+
 // Everything a command line can get wrong; empty: nothing.
 std::string usage_fault(const ProduceArguments& arguments, std::string& separator) {
   if (!unescape(arguments.key_separator, separator))
     return fmt::format("--key-separator {}: allowed escapes are \\t \\n \\r \\0 \\\\",
+                       arguments.key_separator);
+  if (!separator.empty() && !is_one_character(separator))
+    return fmt::format("--key-separator {}: is more than one character; name one, or \\t for a tab",
                        arguments.key_separator);
   for (const std::string& header : arguments.headers) {
     const auto equals = header.find('=');
@@ -171,21 +185,39 @@ std::string usage_fault(const ProduceArguments& arguments, std::string& separato
 // False: failed and reported.
 bool create_if_missing(const Client& client, const ProduceArguments& arguments) {
   static constexpr std::uint16_t topic_exists = 22;
-  const auto topic = Admin(client).create_topic(arguments.topic, arguments.create_partitions);
+  const auto topic =
+      Admin(client).create_topic(arguments.topic, arguments.create_partitions.value_or(1));
   if (topic || topic.error().code == topic_exists) return true;
   report(fmt::format("cannot create topic {}", arguments.topic), topic.error());
   return false;
 }
 
-// What did not reach its level in one line: how many, and the first reason.
+// What the arguments ask of the topic and it does not have; empty: nothing.
+std::string topic_fault(const ProduceArguments& arguments, std::uint32_t partitions) {
+  if (arguments.create_partitions && *arguments.create_partitions != partitions)
+    return fmt::format(
+        "topic '{}' is there with {}, --partitions says {}; leave it out or choose another topic",
+        arguments.topic, human_count(partitions, "partition"), *arguments.create_partitions);
+  if (arguments.partition && *arguments.partition >= partitions)
+    return fmt::format("unknown_partition: topic '{}' has partitions 0 to {}, not {}",
+                       arguments.topic, partitions - 1, *arguments.partition);
+  return {};
+}
+
+// What did not reach its level in one line: how many, the first of them in the order of the input,
+// from where a user goes on, and why.
 int report_unacked(const ProduceArguments& arguments, const std::vector<Unacked>& unacked,
-                   const Totals& totals) {
+                   const EventSource& source, Totals& totals) {
   std::uint64_t count = 0;
   for (const Unacked& u : unacked) count += u.event_count;
-  return report(fmt::format("{} of {} events were {}, {} were; partition {}", count, totals.sent,
-                            ack_words(arguments.producer.ack).not_reached, totals.acked(),
-                            unacked.front().partition),
-                unacked.front().error);
+  const Unacked& first = *std::ranges::min_element(unacked, {}, &Unacked::first_event);
+  totals.first_unacked = source.place_of(first.first_event);
+  return report(
+      fmt::format("{} of {} {} {}, {} {}; the first is {}, partition {}", count,
+                  human_count(totals.sent, "event"), count == 1 ? "was" : "were",
+                  ack_words(arguments.producer.ack).not_reached, totals.acked(),
+                  totals.acked() == 1 ? "was" : "were", totals.first_unacked, first.partition),
+      first.error);
 }
 
 // Without acks the last batches may still be on this side when the program ends, and would end with
@@ -194,8 +226,9 @@ int report_unacked(const ProduceArguments& arguments, const std::vector<Unacked>
 int wait_until_sent(Client client, const Totals& totals) {
   const auto answer = client.ping();
   if (answer) return exit_code::done;
-  return report(fmt::format("how many of {} events arrived is not known", totals.sent),
-                answer.error());
+  return report(
+      fmt::format("how many of {} arrived is not known", human_count(totals.sent, "event")),
+      answer.error());
 }
 
 }  // namespace
@@ -209,10 +242,21 @@ const char* name_of(AckLevel ack) {
   return "unknown";
 }
 
+const char* name_of(Compression compression) {
+  switch (compression) {
+    case Compression::none: return "none";
+    case Compression::zstd: return "zstd";
+    case Compression::lz4: return "lz4";
+  }
+  return "unknown";
+}
+
 int produce(const Context& context, const ProduceArguments& arguments) {
   std::string separator;
   if (const auto fault = usage_fault(arguments, separator); !fault.empty())
     return report_usage(fault);
+  if (const auto fault = unreadable_file(arguments.files); !fault.empty())
+    return report("cannot produce", fault);
   const auto client = connect(context);
   if (!client) return client.error();
   if (arguments.create && !create_if_missing(*client, arguments)) return exit_code::failed;
@@ -221,10 +265,8 @@ int produce(const Context& context, const ProduceArguments& arguments) {
     return report(fmt::format("cannot produce to {}", arguments.topic), producer.error());
 
   // Before anything is read: input may be long in coming.
-  if (arguments.partition && *arguments.partition >= producer->partitions())
-    return report(fmt::format("cannot produce to {}", arguments.topic),
-                  fmt::format("unknown_partition: topic '{}' has partitions 0 to {}, not {}",
-                              arguments.topic, producer->partitions() - 1, *arguments.partition));
+  if (const auto fault = topic_fault(arguments, producer->partitions()); !fault.empty())
+    return report(fmt::format("cannot produce to {}", arguments.topic), fault);
 
   finish_on_interrupt();
   Totals totals;
@@ -233,7 +275,8 @@ int produce(const Context& context, const ProduceArguments& arguments) {
   int code = send_all(context, arguments, source, *producer, totals);
   const auto unacked = producer->close();
   totals.tally = producer->tally();
-  if (!unacked.empty()) code = report_unacked(arguments, unacked, totals);
+  if (code != exit_code::done) totals.first_unacked = source.place_of(totals.sent);
+  if (!unacked.empty()) code = report_unacked(arguments, unacked, source, totals);
   if (arguments.producer.ack == AckLevel::none && totals.acked() > 0) {
     const int sent = wait_until_sent(*client, totals);
     if (sent != exit_code::done) code = sent;

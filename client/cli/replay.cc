@@ -83,7 +83,7 @@ bool pause(double seconds) {
 }
 
 std::string progress_text(const Counts& counts, double seconds) {
-  return fmt::format("{} events, {}, {}, at {}", human_count(counts.all.events),
+  return fmt::format("{}, {}, {}, at {}", human_count(counts.all.events, "event"),
                      human_bytes(counts.all.bytes), human_rate(counts.all.bytes, seconds),
                      format_time(counts.all.last_time_ns));
 }
@@ -128,7 +128,7 @@ std::string to_json_text(const ReplayArguments& arguments, const Counts& counts)
 
 std::string to_text(const ReplayArguments& arguments, const Counts& counts) {
   const char* verb = arguments.dry_run ? "would replay" : "replayed";
-  std::string out = fmt::format("{} {} events, {}, in {}\n", verb, human_count(counts.all.events),
+  std::string out = fmt::format("{} {}, {}, in {}\n", verb, human_count(counts.all.events, "event"),
                                 human_bytes(counts.all.bytes), human_seconds(counts.seconds));
   if (counts.partitions.empty()) return out;
   TextTable table({">PARTITION", ">EVENTS", ">SIZE", ">BEGIN", ">END", "FIRST TIME", "LAST TIME"});
@@ -158,7 +158,7 @@ void print_counts(const Context& context, const ReplayArguments& arguments, cons
 
 std::unique_ptr<ReplayTarget> open_target(const Client& client, const ReplayArguments& arguments,
                                           EventFormat format, std::uint32_t source_partitions) {
-  if (arguments.dry_run) return make_counting_target();
+  if (arguments.dry_run) return open_counting_target(client, arguments);
   if (!arguments.to_topic.empty()) return open_topic_target(client, arguments, source_partitions);
   if (!arguments.to_file.empty()) return open_file_target(arguments, std::move(format));
   return make_output_target(std::move(format));

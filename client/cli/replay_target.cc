@@ -3,6 +3,7 @@
 #include "event_printer.h"
 #include "millrace/admin.h"
 #include "millrace/producer.h"
+#include "text_table.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -16,6 +17,11 @@
 
 namespace millrace::cli {
 namespace {
+
+std::string directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
 
 class TopicTarget final : public ReplayTarget {
  public:
@@ -46,7 +52,9 @@ class TopicTarget final : public ReplayTarget {
     for (const Unacked& u : unacked) count += u.event_count;
     if (!failure_.empty()) say(failure_);
     if (count > 0)
-      report(fmt::format("{} events were not acked by {}", count, topic_), unacked.front().error);
+      report(fmt::format("{} {} not acked by {}", human_count(count, "event"),
+                         count == 1 ? "was" : "were", topic_),
+             unacked.front().error);
     return failure_.empty() && count == 0 ? exit_code::done : exit_code::failed;
   }
 
@@ -123,8 +131,7 @@ class FileTarget final : public ReplayTarget {
   }
 
   int sync_directory() {
-    const auto slash = path_.rfind('/');
-    const std::string directory = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+    const std::string directory = directory_of(path_);
     const int opened = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (opened < 0) return failed("sync the directory of");
     const int answer = ::fsync(opened);
@@ -145,6 +152,42 @@ class CountingTarget final : public ReplayTarget {
   bool put(const EventView&) override { return true; }
   int finish(bool) override { return exit_code::done; }
 };
+
+// -- what may keep a target from being used; false after a report
+
+void report_cannot_create(const std::string& path) {
+  report(fmt::format("cannot create {}", path),
+         fmt::format("{}; name a file in a directory that is there and may be written",
+                     std::strerror(errno)));
+}
+
+bool can_create_beside(const std::string& path) {
+  if (::access(directory_of(path).c_str(), W_OK | X_OK) == 0) return true;
+  report_cannot_create(path);
+  return false;
+}
+
+// Whether the file is not there, or may be replaced.
+bool may_replace(const ReplayArguments& arguments) {
+  struct stat status = {};
+  if (::stat(arguments.to_file.c_str(), &status) != 0) return true;
+  // Renaming over a device or a pipe would put a file in its place.
+  const char* fault = !S_ISREG(status.st_mode) ? "it is no regular file; name another, or leave "
+                                                 "--to-file out and redirect standard output"
+                      : !arguments.force       ? "the file is there already; --force replaces it"
+                                               : nullptr;
+  if (fault != nullptr) report(fmt::format("cannot write {}", arguments.to_file), fault);
+  return fault == nullptr;
+}
+
+// Whether the topic is there, or may be created.
+bool has_topic(const Client& client, const ReplayArguments& arguments) {
+  static constexpr std::uint16_t unknown_topic = 20;
+  const auto topic = Admin(client).describe_topic(arguments.to_topic);
+  if (topic || (arguments.create && topic.error().code == unknown_topic)) return true;
+  report(fmt::format("cannot produce to {}", arguments.to_topic), topic.error());
+  return false;
+}
 
 }  // namespace
 
@@ -170,25 +213,12 @@ std::unique_ptr<ReplayTarget> open_topic_target(const Client& client,
 
 std::unique_ptr<ReplayTarget> open_file_target(const ReplayArguments& arguments,
                                                EventFormat format) {
+  if (!may_replace(arguments)) return nullptr;
   const std::string& path = arguments.to_file;
-  struct stat status = {};
-  if (::stat(path.c_str(), &status) == 0) {
-    // Renaming over a device or a pipe would put a file in its place.
-    const char* fault = !S_ISREG(status.st_mode) ? "it is no regular file; name another, or leave "
-                                                   "--to-file out and redirect standard output"
-                        : !arguments.force       ? "the file is there already; --force replaces it"
-                                                 : nullptr;
-    if (fault != nullptr) {
-      report(fmt::format("cannot write {}", path), fault);
-      return nullptr;
-    }
-  }
   const std::string temporary = fmt::format("{}.part-{}", path, ::getpid());
   const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor < 0) {
-    report(fmt::format("cannot create {}", temporary),
-           fmt::format("{}; name a file in a directory that is there and may be written",
-                       std::strerror(errno)));
+    report_cannot_create(temporary);
     return nullptr;
   }
   return std::make_unique<FileTarget>(path, temporary, descriptor, std::move(format));
@@ -198,6 +228,13 @@ std::unique_ptr<ReplayTarget> make_output_target(EventFormat format) {
   return std::make_unique<OutputTarget>(std::move(format));
 }
 
-std::unique_ptr<ReplayTarget> make_counting_target() { return std::make_unique<CountingTarget>(); }
+std::unique_ptr<ReplayTarget> open_counting_target(const Client& client,
+                                                   const ReplayArguments& arguments) {
+  if (!arguments.to_topic.empty() && !has_topic(client, arguments)) return nullptr;
+  if (!arguments.to_file.empty() &&
+      !(may_replace(arguments) && can_create_beside(arguments.to_file)))
+    return nullptr;
+  return std::make_unique<CountingTarget>();
+}
 
 }  // namespace millrace::cli

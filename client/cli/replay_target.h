@@ -31,6 +31,8 @@ std::unique_ptr<ReplayTarget> open_topic_target(const Client& client,
 std::unique_ptr<ReplayTarget> open_file_target(const ReplayArguments& arguments,
                                                EventFormat format);
 std::unique_ptr<ReplayTarget> make_output_target(EventFormat format);
-std::unique_ptr<ReplayTarget> make_counting_target();
+// Of a dry run: looks at the target that was named, and leaves it as it is.
+std::unique_ptr<ReplayTarget> open_counting_target(const Client& client,
+                                                   const ReplayArguments& arguments);
 
 }  // namespace millrace::cli

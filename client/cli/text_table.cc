@@ -60,6 +60,12 @@ std::string human_count(std::uint64_t count) {
   return digits;
 }
 
+std::string human_count(std::uint64_t count, std::string_view one, std::string_view many) {
+  if (count == 1) return fmt::format("1 {}", one);
+  return many.empty() ? fmt::format("{} {}s", human_count(count), one)
+                      : fmt::format("{} {}", human_count(count), many);
+}
+
 std::string human_rate(std::uint64_t bytes, double seconds) {
   return fmt::format("{:.1f} MB/s", seconds > 0 ? static_cast<double>(bytes) / 1e6 / seconds : 0.0);
 }

@@ -25,6 +25,8 @@ class TextTable {
 std::string human_bytes(std::uint64_t bytes);
 // "1,234,567".
 std::string human_count(std::uint64_t count);
+// "1 event", "1,234 events". `many`: where an s behind `one` is not enough.
+std::string human_count(std::uint64_t count, std::string_view one, std::string_view many = {});
 // Decimal megabytes a second: "312.4 MB/s".
 std::string human_rate(std::uint64_t bytes, double seconds);
 // "0.412 ms", "1.203 s".

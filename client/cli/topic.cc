@@ -51,7 +51,8 @@ std::string to_text(const TopicDescription& topic) {
   TextTable table({">PARTITION", ">START", ">END", ">SIZE", ">SEGMENTS", "LAST APPEND", "STATE"});
   for (const PartitionDescription& p : topic.partition_descriptions) {
     std::string state = p.state;
-    if (p.corrupt_events > 0) state += fmt::format(" ({} corrupt events)", p.corrupt_events);
+    if (p.corrupt_events > 0)
+      state += fmt::format(" ({})", human_count(p.corrupt_events, "corrupt event"));
     table.add_row({std::to_string(p.partition), std::to_string(p.start_offset),
                    std::to_string(p.end_offset), human_bytes(p.bytes), std::to_string(p.segments),
                    time_or_dash(p.last_append_time_ns), state});
@@ -113,8 +114,8 @@ int topic_create(const Context& context, const TopicCreateArguments& arguments) 
   if (context.json()) {
     print_json(to_json(*topic));
   } else if (!context.quiet) {
-    print_text(fmt::format("created {} with {} partition{}\n", topic->name, topic->partitions,
-                           topic->partitions == 1 ? "" : "s"));
+    print_text(fmt::format("created {} with {}\n", topic->name,
+                           human_count(topic->partitions, "partition")));
   }
   return exit_code::done;
 }

@@ -65,7 +65,8 @@ _millrace() {
     "log repair") files=rest; flags="--fence-missing --cut-before --cut-from --lose-events" ;;
     "bench ") words="produce consume latency" ;;
     "bench produce") flags="--topic --partitions --events --seconds --event-bytes --batch-bytes --compression --producers --in-flight --ack --latency" ;;
-    "bench consume"|"bench latency") flags="--topic --partitions --events --seconds --event-bytes --batch-bytes --compression --producers --in-flight --ack" ;;
+    "bench consume") flags="--topic --partitions --events --seconds --event-bytes --batch-bytes --compression --producers --in-flight" ;;
+    "bench latency") flags="--topic --partitions --events --seconds --event-bytes --compression --ack" ;;
     "doctor ") flags="--data-dir --no-self-test" ;;
     "completion ") words="bash" ;;
   esac

@@ -129,7 +129,9 @@ def test_bad_usage_is_exit_2_and_one_line():
                   ["produce", "a", "--partition", "x"], ["consume", "a", "-f", ""], ["replay", "a", "--offset", ":", "--to-file", ""],
                   ["produce", "a", "--key-field", ""], ["produce", "a", "--key-separator", ""],
                   ["produce", "a", "--batch-bytes", "1"], ["bench", "produce", "--events", "0"],
-                  ["bench", "produce", "--seconds", "0"], ["bench", "consume", "--event-bytes", "x"]):
+                  ["bench", "produce", "--seconds", "0"], ["bench", "consume", "--event-bytes", "x"],
+                  ["produce", "a", "--key-separator", "::"], ["produce", "a", "--key-separator", "\\t:"],
+                  ["produce", "a", "--key-separator", "éé"], ["bench", "produce", "--topic", ""]):
         run = Run(*words, "--broker", "tcp://127.0.0.1:1") if words else Run()
         run.fails(2)
         assert run.out == b"" and len(run.err.splitlines()) == 1, f"{words}: {run.err}"
@@ -140,6 +142,22 @@ def test_bad_usage_is_exit_2_and_one_line():
 
 def test_no_broker_is_exit_1_within_the_timeout():
     Run("topic", "list", "--broker", "tcp://127.0.0.1:1", "--timeout", "300ms").fails(1, "(client)", "disconnected", "300 ms")
+
+
+def test_a_broker_that_is_not_there_is_noted_while_it_is_waited_for():
+    said = "millrace: no broker answers at tcp://127.0.0.1:1 yet; waiting up to 2s (--timeout)"
+    commands = (["topic", "list"], ["topic", "create", "a"], ["topic", "describe", "a"], ["topic", "delete", "a"],
+                ["topic", "trim", "a", "--before", "1"], ["ping"], ["produce", "a"], ["consume", "a"], ["tail", "a"],
+                ["replay", "a", "--offset", ":"], ["bench", "produce"], ["bench", "latency"], ["bench", "consume"])
+    flags = ["--broker", "tcp://127.0.0.1:1", "--timeout", "2s"]
+    environment = {k: v for k, v in os.environ.items() if k != "MILLRACE_BROKER"}
+    waiting = [subprocess.Popen([MILLRACE, *words, *flags], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env=environment) for words in commands]
+    for words, process in zip(commands, waiting):
+        out, err = process.communicate(timeout=PATIENCE)
+        first, second = err.decode().splitlines()
+        assert process.returncode == 1 and out == b"" and first == said and "disconnected" in second, f"{words}: {err}"
+    assert len(Run("ping", "-q", *flags).err.splitlines()) == 1
 
 
 def test_an_endpoint_that_is_none_is_bad_usage_wherever_it_comes_from():
@@ -264,7 +282,14 @@ def test_files_are_read_in_order_and_a_missing_one_is_named():
         second.write_bytes(b"c\n")
         mr("produce", name, first, "-", second, stdin=b"stdin\n").ok()
         assert [e["value"] for e in events_of(name)] == ["a", "b", "stdin", "c"]
-        mr("produce", name, first, place + "/none").fails(1, "none", "No such file", "name files that may be read")
+        for bad, why in ((place + "/none", "No such file"), (place, "Is a directory")):
+            run = mr("produce", name, first, bad).fails(1, bad, why, "name files that may be read")
+            assert run.out == b"" and len(run.err.splitlines()) == 1, f"{run.out} {run.err}"
+        assert len(events_of(name)) == 4, "a file was sent though another one cannot be read"
+        # A pipe is read once: looking at it must not end it for its writer.
+        piped = subprocess.run(["bash", "-c", f"{MILLRACE} produce {name} <(echo piped)"], capture_output=True, timeout=PATIENCE,
+                               env=dict(os.environ, MILLRACE_BROKER=BROKER.endpoint))
+        assert piped.returncode == 0 and events_of(name)[-1]["value"] == "piped", piped
     mr("produce", "no-such-topic", stdin=b"x").fails(1, "unknown_topic", "no-such-topic")
 
 
@@ -276,15 +301,63 @@ def test_keys_come_from_a_separator_a_field_or_the_flag():
     mr("produce", name, "--key", "fixed", stdin=b"v\n").ok()
     assert [e["key"] for e in events_of(name)] == ["k1", None, "k2", "17", "x", "fixed"]
     assert events_of(name)[0]["value"] == "v:1"
+    mr("produce", name, "--key-separator", "→", stdin="k→v→w\n:empty\n".encode()).ok()
+    mr("produce", name, "--key-separator", ":", stdin=b":empty\n").ok()
+    assert [(e["key"], e["value"]) for e in events_of(name)[-3:]] == [("k", "v→w"), (None, ":empty"), (None, "empty")]
 
 
 def test_a_line_without_its_key_field_stops_with_the_count_acked():
     name = new_topic()
     run = mr("produce", name, "--key-field", "id", "-o", "json", stdin=b'{"id":1}\n{"id":2}\n{"no":3}\n{"id":4}\n')
     run.fails(1, "line 3", "id")
-    assert json.loads(run.out)["events"] == 2
+    assert json.loads(run.out)["events"] == 2 and json.loads(run.out)["first_unacked"] == "standard input line 3"
     mr("produce", name, "--key-field", "id", stdin=b"not json\n").fails(1, "line 1", "not JSON")
     assert len(events_of(name)) == 2
+
+
+def test_what_was_not_acked_is_told_by_file_and_line():
+    name = new_topic()
+    with tempfile.TemporaryDirectory() as place:
+        first, second = pathlib.Path(place, "first"), pathlib.Path(place, "second")
+        first.write_bytes(b"1\n2\n")
+        os.mkfifo(second)
+        producer = start("produce", name, str(first), str(second), "-o", "json")
+        with open(second, "wb", buffering=0) as pipe:
+            pipe.write(b"3\n")
+            mr("consume", name, "-c", "3").ok()
+            mr("topic", "delete", name).ok()
+            pipe.write(b"4\n5\n")
+        out, err = producer.communicate(timeout=PATIENCE)
+        assert producer.returncode == 1, err
+        assert f"2 of 5 events were not acked, 3 were; the first is {second} line 2, partition 0 (broker): unknown_topic" in err.decode(), err
+        summary = json.loads(out)
+        assert (summary["events"], summary["unacked"], summary["first_unacked"]) == (3, 2, f"{second} line 2"), summary
+
+
+def test_partitions_that_the_topic_does_not_have_are_refused_before_anything_is_sent():
+    name = new_topic()
+    run = mr("produce", name, "--create", "--partitions", "8", stdin=b"x\n")
+    run.fails(1, f"topic '{name}' is there with 1 partition, --partitions says 8; leave it out or choose another topic")
+    assert run.out == b"" and len(run.err.splitlines()) == 1 and events_of(name) == []
+    mr("produce", name, "--create", "--partitions", "1", stdin=b"x\n").ok()
+    mr("produce", name, "--create", stdin=b"x\n").ok()
+    mr("produce", name + "-new", "--create", "--partitions", "3", stdin=b"x\n").ok()
+    assert mr("topic", "describe", name + "-new", "-o", "json").json()["partitions"] == 3
+
+
+def test_one_event_is_one_event():
+    name = new_topic()
+    assert mr("produce", name, stdin=b"x\n").text().startswith("1 event acked")
+    assert mr("replay", name, "--offset", ":", "--dry-run").text().startswith("would replay 1 event, ")
+
+
+def test_an_event_as_large_as_the_limit_is_refused_in_the_words_of_who_sent_it():
+    name = new_topic()
+    run = mr("produce", name, "--raw", stdin=b"x" * 1048576)
+    run.fails(1, "too_large", "an event of 1048576 B payload makes a batch of 1048", f"topic '{name}' allows 1048576 B (batch_bytes_max)")
+    largest = int(re.search(r"a payload of up to (\d+) B fits", run.err).group(1))
+    assert 1048576 - 1024 < largest < 1048576
+    mr("produce", name, "--raw", stdin=b"x" * largest).ok()
 
 
 def test_same_key_same_partition_and_partition_flag():
@@ -506,6 +579,16 @@ def test_tail_sees_what_comes_after_it():
     assert tail.returncode == 0
 
 
+def test_tail_of_a_topic_that_is_not_on_the_feed_says_so_once():
+    name = new_topic(1, "--set", "live=false")
+    tail = start("tail", name, "-c", "2", "-f", "%o %v\\n")
+    said = read_line(tail.stderr)
+    assert f"topic '{name}' is not on the live feed (live = false); its events are read from the log".encode() in said, said
+    mr("produce", name, stdin=b"new1\nnew2\n").ok()
+    out, err = tail.communicate(timeout=PATIENCE)
+    assert out == b"0 new1\n1 new2\n" and err == b"" and tail.returncode == 0, err
+
+
 # -- replay
 
 
@@ -553,6 +636,23 @@ def test_replay_to_output_to_file_and_dry():
             mr("replay", name, "--offset", ":", "--to-file", other, "--force").fails(1, other, "redirect standard output")
         mr("replay", name, "--offset", ":", "--to-file", place + "/no/such/out").fails(1, "/no/such/out", "a directory that is there")
         assert sorted(os.listdir(place)) == ["out.txt", "pipe"]
+
+
+def test_a_dry_run_looks_at_its_target_and_leaves_it_alone():
+    name = new_topic()
+    mr("produce", name, stdin=b"a\nb\n").ok()
+    dry = ["replay", name, "--offset", ":", "--dry-run"]
+    with tempfile.TemporaryDirectory() as place:
+        there = pathlib.Path(place, "there")
+        there.write_text("as it was")
+        for words, why in ((["--to", "nope"], "create it first"), (["--to-file", place + "/no/x"], "a directory that is there"),
+                           (["--to-file", there], "--force replaces it"), (["--to-file", place, "--force"], "no regular file")):
+            run = mr(*dry, *words).fails(1, str(words[1]), why)
+            assert run.out == b"" and len(run.err.splitlines()) == 1, f"{words}: {run.out} {run.err}"
+        for words in (["--to", "nope", "--create"], ["--to", new_topic()], ["--to-file", place + "/x"], ["--to-file", there, "--force"]):
+            assert mr(*dry, *words, "-o", "json").json()["events"] == 2
+        assert os.listdir(place) == ["there"] and there.read_text() == "as it was"
+    assert "nope" not in mr("topic", "list", "-q").lines()
 
 
 def test_replay_at_the_pace_of_the_event_times():
@@ -680,6 +780,30 @@ def test_bench():
     mr("bench", "produce", "--topic", kept, "--events", "10").ok()
     assert mr("bench", "consume", "--topic", kept, "-o", "json").json()["events"] == 10
     mr("bench", "produce", "--event-bytes", "4").fails(2, "event-bytes")
+
+
+def test_flags_of_the_bench_that_would_do_nothing_are_refused():
+    kept = new_topic(2)
+    run = mr("bench", "consume", "--topic", kept).fails(1, f"topic '{kept}' has no events")
+    assert run.out == b"" and len(run.err.splitlines()) == 1, run.err
+    mr("bench", "produce", "--topic", kept, "--events", "10").ok()
+    for command, flag in (("consume", "--event-bytes 64KiB"), ("consume", "--producers 9"), ("consume", "--compression zstd"),
+                          ("consume", "--partitions 64"), ("consume", "--in-flight 3"), ("consume", "--batch-bytes 1MiB"),
+                          ("produce", "--partitions 64"), ("latency", "--partitions 64")):
+        run = mr("bench", command, "--topic", kept, *flag.split()).fails(2, flag.split()[0] + ": has no effect with --topic")
+        assert run.out == b"" and len(run.err.splitlines()) == 1, run.err
+    for flag in ("--producers 2", "--in-flight 3", "--batch-bytes 1MiB"):
+        mr("bench", "produce", "--latency", *flag.split()).fails(2, flag.split()[0] + ": has no effect with --latency")
+        mr("bench", "latency", *flag.split()).fails(2, flag.split()[0])
+    mr("bench", "consume", "--ack", "none").fails(2, "--ack")
+    # The figures name what was measured, and the load only where there was one.
+    read = mr("bench", "consume", "--topic", kept, "-o", "json").json()
+    assert (read["events"], read["bytes"], read["partitions"], read["verified"]) == (10, 10240, 2, True)
+    assert not {"event_bytes", "batch_bytes", "producers", "in_flight", "compression"} & set(read), read
+    own = mr("bench", "consume", "--events", "100", "--compression", "lz4", "-o", "json").json()
+    assert (own["event_bytes"], own["producers"], own["compression"]) == (1024, 1, "lz4")
+    one = mr("bench", "latency", "--events", "5", "-o", "json").json()
+    assert one["in_flight"] == 1 and "batch_bytes" not in one
 
 
 def test_doctor():
