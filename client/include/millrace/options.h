@@ -25,9 +25,9 @@ struct ClientOptions {
   // A void* zmq context to share with an in-process broker (EmbeddedBroker::client_options fills
   // it). Not owned.
   void* zmq_context = nullptr;
-  // Called once, on the client's own thread, if no connection has come about `unreachable_after`
-  // the client was made: to tell people why nothing happens. It must not block, nor call this
-  // library. Requests go on waiting.
+  // Called once, on the client's own thread, if the client has had no connection within
+  // `unreachable_after` of being made: to tell people why nothing happens. It must not block, nor
+  // call this library. Requests go on waiting.
   std::function<void()> on_unreachable;
   std::chrono::milliseconds unreachable_after{1'000};
 };
