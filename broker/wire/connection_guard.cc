@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <climits>
 
 namespace millrace {
@@ -38,8 +39,10 @@ Result<std::unique_ptr<ConnectionGuard>> ConnectionGuard::open(void* context, Zm
   if (!events) return fail(events.error());
   // libzmq's I/O thread must never wait for room here.
   events->set(ZMQ_RCVHWM, 0);
-  const std::string endpoint =
-      fmt::format("inproc://connections-{}", static_cast<const void*>(&watched));
+  // libzmq gives a name free some time after its socket was closed, and brokers of one process may
+  // share a context.
+  static std::atomic<std::uint64_t> next_name{0};
+  const std::string endpoint = fmt::format("inproc://connections-{}", ++next_name);
   if (auto ok = watched.monitor(endpoint, ZMQ_EVENT_ACCEPTED); !ok) return fail(ok.error());
   if (auto ok = events->connect(endpoint); !ok) {
     watched.end_monitor();

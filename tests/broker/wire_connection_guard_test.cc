@@ -99,6 +99,19 @@ TEST_CASE("PR-19 other connections are let be") {
   CHECK_FALSE(caller.is_closed(std::chrono::seconds(10)));  // what comes is a greeting
 }
 
+TEST_CASE("brokers that follow each other in one context each get their guard") {
+  const test::ZmqContext context;
+  ShardMetrics metrics;
+  for (int i = 0; i < 200; ++i) {
+    // At one address in memory, as it often is in a test.
+    auto socket = ZmqSocket::open(context.raw(), ZMQ_ROUTER);
+    REQUIRE(socket);
+    auto guard = ConnectionGuard::open(context.raw(), *socket, INT_MAX, metrics);
+    INFO((guard ? std::string() : guard.error().text));
+    REQUIRE(guard);
+  }
+}
+
 TEST_CASE("a guard that nobody looks after does not stop connections, nor its own end") {
   Scene scene(INT_MAX);
   for (int i = 0; i < 2'000; ++i) {

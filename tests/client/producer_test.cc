@@ -149,8 +149,9 @@ TEST_CASE("a refusal that passes makes all unacked batches go again in order") {
     FakeBroker broker;
     // Refuses every third batch that comes; those behind it are out of order by themselves.
     broker.set_script([code, seen = 0](const FakeRequest& request) mutable {
-      return request.kind == Kind::produce && ++seen % 3 == 1 && seen < 20 ? refuse(code)
-                                                                           : FakeAnswer{};
+      if (request.kind != Kind::produce) return FakeAnswer{};
+      ++seen;
+      return seen % 3 == 1 && seen < 20 ? refuse(code) : FakeAnswer{};
     });
     ProducerOptions options;
     options.batch_bytes = 1024;

@@ -69,12 +69,15 @@ void ShardMachine::check_partition(const std::string& name, Incarnation& topic,
     const std::string& payload = events[i];
     const auto promised = partition.acked.find(start + i);
     if (promised != partition.acked.end()) {
-      require(promised->second == payload, where + "another event at an acked offset: " + payload);
+      require(promised->second == payload,
+              fmt::format("{}another event at an acked offset: {}", where, payload));
     } else {
-      require(partition.unknown.contains(payload),
-              where + "an event that was refused, or is another topic's: " + payload);
+      require(
+          partition.unknown.contains(payload),
+          fmt::format("{}an event that was refused, or is another topic's: {}", where, payload));
     }
-    require(seen.insert(payload).second, where + "an event is there twice: " + payload);
+    require(seen.insert(payload).second,
+            fmt::format("{}an event is there twice: {}", where, payload));
     now.emplace(start + i, payload);
   }
   for (const auto& [offset, payload] : partition.acked)
