@@ -310,9 +310,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(const std::string& pa
   return directory;
 }
 
-DataDirectory::~DataDirectory() {
-  if (lock_.is_open()) flock(lock_.get(), LOCK_UN);
-}
+void DataDirectory::unlock() { flock(lock_.get(), LOCK_UN); }
 
 Result<void> DataDirectory::open_or_create() {
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();

@@ -78,9 +78,9 @@ class DataDirectory {
                                                      const DataDirectoryOptions& options = {});
   DataDirectory(const DataDirectory&) = delete;
   DataDirectory& operator=(const DataDirectory&) = delete;
-  // All I/O has ended: others get the lock at once, though the kernel may keep the descriptor for
+  // All I/O has ended: others get the lock at once, though the kernel may keep its descriptor for
   // as long as it takes a ring apart.
-  ~DataDirectory();
+  void unlock();
 
   const std::string& path() const { return path_; }
   ClusterId cluster_id() const { return identity_.cluster_id; }

@@ -95,8 +95,9 @@ constexpr KeySpec keys[] = {
     {"limits.parked_fetches_per_client_max", count, FIELD(limits.parked_fetches_per_client_max), 1,
      1'000'000, "", "Fetches that one client may have waiting for events."},
     {"limits.reply_bytes_max", bytes, FIELD(limits.reply_bytes_max), 1 * MiB, 1 * TiB, "",
-     "Replies with data of all clients together; above it reads wait their turn, but for first "
-     "small replies to clients that hold nothing (up to a quarter more)."},
+     "Replies with data of all clients together; above it reads wait their turn and large lists "
+     "are refused, but for first small replies and lists to clients that hold nothing (up to a "
+     "quarter more)."},
     {"limits.staged_bytes_max", bytes, FIELD(limits.staged_bytes_max), 1 * MiB, 1 * TiB, "",
      "Appends of all partitions that may wait for the disk; above it produce is answered "
      "overloaded."},

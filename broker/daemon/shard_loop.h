@@ -73,7 +73,15 @@ class ShardLoop : private RequestTarget {
   Timers timers_;
   SlabPool slabs_;
   Random random_;
-  std::unique_ptr<DataDirectory> directory_;  // its lock goes after the last I/O
+  std::unique_ptr<DataDirectory> directory_;
+  // The lock goes behind the last I/O: when the ring is gone, and not as late as the kernel lets go
+  // of what the ring held.
+  struct Unlock {
+    std::unique_ptr<DataDirectory>& directory;
+    ~Unlock() {
+      if (directory) directory->unlock();
+    }
+  } unlock_{directory_};
   IoBackend io_;
   std::unique_ptr<WakeUp> wake_up_;
   std::unique_ptr<ZmqClientPort> clients_;

@@ -1,6 +1,8 @@
 // What was promised of topics and partitions, against what is there.
 #include "tests/enumerate/shard_machine.h"
 
+#include <fmt/core.h>
+
 namespace millrace::test {
 
 void ShardMachine::check() {

@@ -22,7 +22,7 @@ void check_found(const Bytes& file, Position from) {
   for (std::size_t at = align_up(from.value, 8); at + 96 <= file.size(); at += 8) {
     const auto naive = naive_batch(ByteView(file).subspan(at));
     const bool fits = naive && naive->segment_id == segment_id && naive->position == at &&
-                      naive->base_offset >= base_offset;
+                      naive->base_offset >= base_offset && naive->durable_position <= at;
     if (!fits) {
       // The product also takes a header whose body goes on behind the window.
       CHECK(!found || found->position.value != at || at + found->header.batch_bytes() > file.size(),

@@ -28,7 +28,8 @@ EmbeddedBroker start(const std::string& data_dir) {
 void produce(const EmbeddedBroker& broker, int count) {
   auto client = Client::connect(broker.client_options());
   REQUIRE(client.has_value());
-  static_cast<void>(Admin(*client).create_topic("orders", 1, {{"segment_bytes", "64 KiB"}}));
+  static_cast<void>(Admin(*client).create_topic(
+      "orders", 1, {{"segment_bytes", "64 KiB"}, {"batch_bytes_max", "64 KiB"}}));
   auto producer = Producer::open(*client, "orders");
   REQUIRE(producer.has_value());
   const std::string payload(8'000, 'x');
