@@ -263,7 +263,7 @@ void Arguments::add_tail() {
   command->footer(
       "What the feed dropped is fetched from the log, in order; gaps and repairs are named on "
       "standard\n"
-      "error. A topic with live=false is not on the feed: it is read from the log, up to 4 s "
+      "error. A topic with live=false is not on the feed: it is read from the log, up to 3 s "
       "late.\n"
       "An interrupt is the normal end (exit 0), unless -c was given (exit 130).\n\n"
       "Example:\n  millrace tail orders -f '%p/%o %v\\n'\n");

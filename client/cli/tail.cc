@@ -78,7 +78,7 @@ int tail(const Context& context, const TailArguments& arguments) {
        followed->on_feed
            ? fmt::format("following {}", arguments.topic)
            : fmt::format("following {}: topic '{}' is not on the live feed (live = false); its "
-                         "events are read from the log, up to 4 s late",
+                         "events are read from the log, up to 3 s late",
                          arguments.topic, arguments.topic));
   EventPrinter printer(std::move(*format), STDOUT_FILENO);
   int code = print_live(context, *followed, printer, arguments);

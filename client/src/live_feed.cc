@@ -312,7 +312,11 @@ void LiveFeed::check_tails() {
 void LiveFeed::on_tails(Answer answer) {
   if (stopped_) return;
   check_pause_ = std::min(2 * check_pause_, check_pause_max);
-  schedule_check();
+  compare_tails(std::move(answer));
+  if (!stopped_) schedule_check();
+}
+
+void LiveFeed::compare_tails(Answer answer) {
   if (!answer.reply) {
     const Errc code = code_of(answer.reply.error());
     // No broker for longer than the client's timeout, or no such topic any more: the user is told.

@@ -76,6 +76,7 @@ class LiveFeed : public std::enable_shared_from_this<LiveFeed> {
   void schedule_check();
   void check_tails();
   void on_tails(Answer answer);
+  void compare_tails(Answer answer);
 
   Connection& connection_;
   const Topic topic_;
