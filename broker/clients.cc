@@ -159,6 +159,11 @@ Result<void> Clients::check_room(ClientHandle client, std::size_t bytes) const {
                             "for this one of {} below limits.client_bytes_max = {}; read them, "
                             "then ask again",
                             held, bytes, size_text(limits_.client_bytes_max)));
+  if (bytes > all_max(0))
+    return fail(Errc::overloaded,
+                fmt::format("this reply of {} bytes is larger than all replies together may be; "
+                            "raise limits.reply_bytes_max = {}",
+                            bytes, size_text(limits_.reply_bytes_max)));
   if (total_bytes() + bytes > all_max(held))
     return fail(Errc::overloaded,
                 fmt::format("{} bytes of replies that clients have not read yet leave no room for "

@@ -179,7 +179,6 @@ void Topics::create(NewTopic request, Created done) {
   const auto texts = views(request.settings);
   auto parsed = parse_topic_settings(texts, default_topic_settings(core_.options));
   if (!parsed) return done(fail(parsed.error()));
-  if (auto fits = check_together(*parsed); !fits) return done(fail(fits.error()));
   if (Topic* standing = catalog_.find(request.name)) {
     const bool settles =
         standing->life == Topic::Life::creating || standing->life == Topic::Life::deleting;
@@ -202,6 +201,7 @@ void Topics::create(NewTopic request, Created done) {
     });
     return;
   }
+  if (auto fits = check_together(*parsed); !fits) return done(fail(fits.error()));
   if (catalog_.size() >= limits.topics_max) {
     return done(
         fail(Errc::overloaded, fmt::format("there are {} topics, the limit; delete some, or raise "
@@ -318,14 +318,19 @@ void Topics::serve_again(Topic& topic, const Error& refusal, const Done& done) {
     partition = make_partition(topic, i);
     closed.push_back(partition.get());
   }
-  const Error error{refusal.code,
-                    fmt::format("topic {} is not deleted and goes on being served: {}; free space "
-                                "and delete it again",
-                                quoted(topic.meta.name), refusal.text)};
-  diag::warn(channel, "{}", error.text);
-  open_partitions(std::move(closed), [this, &topic, error, done] {
+  open_partitions(std::move(closed), [this, &topic, refusal, done] {
     --under_way_;
     topic.life = Topic::Life::open;
+    // One that does not open has said why, and says so to whoever asks for it.
+    const auto opened =
+        std::count_if(topic.partitions.begin(), topic.partitions.end(),
+                      [](const auto& partition) { return partition->check_open().has_value(); });
+    const Error error{
+        refusal.code,
+        fmt::format("topic {} is not deleted, and {} of its {} partitions are served "
+                    "again: {}; free space and delete it again",
+                    quoted(topic.meta.name), opened, topic.meta.partitions, refusal.text)};
+    diag::warn(channel, "{}", error.text);
     auto waiting = std::exchange(topic.when_settled, {});
     done(fail(error));
     settle(std::move(waiting));

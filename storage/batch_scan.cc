@@ -83,6 +83,12 @@ std::optional<FoundBatch> find_batch(const ScanWindow& window, Position from,
   return std::nullopt;
 }
 
+bool has_header(const ScanWindow& window, Position at, std::uint64_t segment_id) {
+  if (at < window.at || at + layout::header_bytes > window.end()) return false;
+  const auto header = parse_batch_header(from_position(window, at));
+  return header && is_in_place(*header, at, segment_id);
+}
+
 bool proves_damage(const FoundBatch& behind, Position bad, Offset next_offset, bool gap_is_dirty) {
   const Position boundary{align_up(bad.value, layout::commit_alignment)};
   const Position durable{behind.header.durable_position};

@@ -53,6 +53,9 @@ struct FoundBatch {
 std::optional<FoundBatch> find_batch(const ScanWindow& window, Position from,
                                      std::uint64_t segment_id, Offset offset_min);
 
+// Whether the header of a batch of this segment stands at `at`, whatever became of its body.
+bool has_header(const ScanWindow& window, Position at, std::uint64_t segment_id);
+
 // Whether what should have followed at `bad` was durable once. `behind` was submitted when
 // everything below its durable_position was. If that is the end of the block of `bad`, only padding
 // may lie between, and the first commits of the torn tail are no proof:

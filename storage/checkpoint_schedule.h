@@ -76,7 +76,9 @@ class CheckpointSchedule {
   // it: ok, or why not. The disk is asked again once in a while, beside the commits.
   Result<void> admit_session(std::uint64_t producer_id);
   // Whether the disk had no space for a session more when it was asked last.
-  bool lacks_space() const { return room_error_.code == Errc::storage_full; }
+  bool lacks_space() const {
+    return state_.refusal.empty() && room_error_.code == Errc::storage_full;
+  }
 
   // -- contents
   Checkpoint contents() const;

@@ -226,8 +226,15 @@ std::optional<OwnedSegment> read_owner(int directory, std::string path) {
 // one that is, which is one block read in a whole directory. What cannot be read does not count:
 // recovery looks at it again.
 std::optional<OwnedSegment> find_other_owner(int directory, const ClusterId& ours) {
+  bool is_sure = true;
   const auto names = [&](const std::string& path) {
-    return names_in(directory, path.c_str(), path).value_or(std::vector<std::string>{});
+    auto listed = names_in(directory, path.c_str(), path);
+    if (listed) return std::move(*listed);
+    struct stat status{};
+    if (fstatat(directory, path.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISDIR(status.st_mode))
+      is_sure = false;
+    return std::vector<std::string>{};
   };
   std::optional<OwnedSegment> found;
   for (const std::string& topic : names("topics")) {
@@ -244,7 +251,8 @@ std::optional<OwnedSegment> find_other_owner(int directory, const ClusterId& our
       }
     }
   }
-  return found;
+  // Where a directory cannot be listed, one of ours may be.
+  return is_sure ? found : std::nullopt;
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 // again. The absence of the identity beside other files is never taken for a new broker, nor an
 // identity for that of segments which all name one other. Blocking
 // calls, made once at start, before a shard has its disk. Owner: whoever runs the broker; the lock
-// is held until it dies (and, through Ring::register_lock, until the last I/O of a killed process
+// is held until unlock (and, through Ring::register_lock, until the last I/O of a killed process
 // has ended). Fails: Errc::data_dir_in_use, or Errc::data_dir_refused for all else, in one line:
 // what, where, what to do.
 #pragma once

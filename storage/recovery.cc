@@ -77,8 +77,7 @@ void Recovery::step(IoResult io) {
       return disk.sync_data(io_, recovered_.active_file);
     case Stage::sync_active:
       if (!io) return finish(fail(io.error()));
-      if (place_is_wrong_ || (last_found_.tail_is_dirty && last_found_.went_on_behind))
-        return remember_end();
+      if (place_is_wrong_ || last_found_.went_on_behind) return remember_end();
       return cut_tail();
     case Stage::close_failed: return call_last(done_, fail(std::move(error_)));
     case Stage::idle: break;
@@ -331,8 +330,13 @@ void Recovery::remember_end() {
   end.last_crc = log_.last_crc;
   end.producers = log_.producers.saved(log_.durable_end);
   checkpoint_file_.write(std::move(end), [this](auto remembered) {
-    if (!remembered) return finish(fail(remembered.error()));
-    cut_tail();
+    if (remembered) return cut_tail();
+    if (remembered.error().code != Errc::storage_full) return finish(fail(remembered.error()));
+    // Nothing may change, and all can be read.
+    log_.refusal = fmt::format("{}: {}; free space and restart the broker (reads go on)",
+                               identity_.directory, remembered.error().text);
+    log_.refusal_code = Errc::storage_error;
+    finish({});
   });
 }
 

@@ -81,14 +81,14 @@ void SegmentHeaders::take(std::size_t bytes) {
 }
 
 void SegmentHeaders::move_aside() {
-  diag::error("log", "{}: {}; moved to {}/", segment_->path, foreign_, quarantine_directory);
+  diag::error("log", "{}: {}; it goes to {}/", segment_->path, foreign_, quarantine_directory);
   stage_ = Stage::make_quarantine;
   disk_.make_directory(io_, quarantine_directory);
 }
 
 void SegmentHeaders::step_aside(IoResult io) {
   switch (stage_) {
-    case Stage::make_quarantine:  // usually there; else the move fails
+    case Stage::make_quarantine:  // usually there; else the list fails
       stage_ = Stage::sync_root;
       return disk_.sync_directory(io_, ".");
     case Stage::sync_root:
@@ -96,7 +96,7 @@ void SegmentHeaders::step_aside(IoResult io) {
       stage_ = Stage::list_quarantine;
       return disk_.list(io_, quarantine_directory, quarantined_);
     case Stage::list_quarantine:
-      if (!io) return give_up(io.error());
+      if (!io) return leave_in_place(io.error());
       stage_ = Stage::move_aside;
       // Nobody else takes the name meanwhile: it tells this log's topic and partition.
       return disk_.rename(
@@ -109,11 +109,7 @@ void SegmentHeaders::step_aside(IoResult io) {
                                      });
                                }));
     case Stage::move_aside:
-      if (!io) {
-        found_.left_in_place.push_back(
-            fmt::format("{} cannot be set aside: {}", segment_->path, io.error().text));
-        return next();
-      }
+      if (!io) return leave_in_place(io.error());
       // The new name first: without either the file would be gone.
       stage_ = Stage::sync_quarantine;
       return disk_.sync_directory(io_, quarantine_directory);
@@ -125,6 +121,12 @@ void SegmentHeaders::step_aside(IoResult io) {
     default: break;
   }
   UNREACHABLE("a look at headers completed an I/O it never started");
+}
+
+void SegmentHeaders::leave_in_place(const Error& error) {
+  found_.left_in_place.push_back(
+      fmt::format("{} cannot be set aside: {}", segment_->path, error.text));
+  next();
 }
 
 void SegmentHeaders::give_up(Error error) {

@@ -45,6 +45,7 @@ class SegmentHeaders {
   void step_aside(IoResult io);
   void take(std::size_t bytes);
   void move_aside();
+  void leave_in_place(const Error& error);
   void give_up(Error error);
 
   enum class Stage {

@@ -275,7 +275,8 @@ int produce(const Context& context, const ProduceArguments& arguments) {
   int code = send_all(context, arguments, source, *producer, totals);
   const auto unacked = producer->close();
   totals.tally = producer->tally();
-  if (code != exit_code::done) totals.first_unacked = source.place_of(totals.sent);
+  // What was read and not sent comes behind what was sent and not acked.
+  if (code == exit_code::failed) totals.first_unacked = source.place_of(totals.sent);
   if (!unacked.empty()) code = report_unacked(arguments, unacked, source, totals);
   if (arguments.producer.ack == AckLevel::none && totals.acked() > 0) {
     const int sent = wait_until_sent(*client, totals);

@@ -70,6 +70,30 @@ Result<Offset> PartitionRepair::end_of(std::size_t segment) const {
   return walked->end;
 }
 
+// Of the newest segment, whose header does not verify: behind what a checkpoint vouches for, and
+// behind its batches where a checkpoint has kept its id. They are not served, their offsets were
+// given.
+Result<Offset> PartitionRepair::end_of_unreadable(const SegmentOnDisk& segment,
+                                                  std::uint64_t segment_id) const {
+  const Offset least = std::max(files_.known_end(), segment.base + 1);
+  if (segment_id == 0) return least;
+  const auto file = FileReader::open(files_.full(segment.file));
+  if (!file) return fail(file.error());
+  std::array<std::byte, batch_layout::header_bytes> bytes{};
+  const auto size = file->read(segment_layout::first_batch_position.value, bytes);
+  if (!size) return fail(size.error());
+  const auto first = parse_batch_header(ByteView(bytes).first(*size));
+  if (!first || first->segment_id != segment_id) return least;
+  SegmentOnDisk named = segment;
+  named.header.emplace();
+  named.header->segment_id = segment_id;
+  named.header->base_offset = segment.base;
+  named.header->previous_crc = first->previous_crc;
+  const auto walked = walk_events(files_, named, Offset{0}, std::nullopt);
+  if (!walked) return fail(walked.error());
+  return std::max(least, walked->end);
+}
+
 // -- fence: an empty segment in the place of the missing ones
 
 void PartitionRepair::fence(OffsetRange missing, const SegmentHeader* before,
@@ -145,9 +169,11 @@ Result<void> PartitionRepair::plan_fence() {
     const auto* before = segments.size() > 1 && segments[segments.size() - 2].header
                              ? &*segments[segments.size() - 2].header
                              : nullptr;
+    const bool is_named = checkpoint && checkpoint->segment_base == last.base;
+    const auto end = end_of_unreadable(last, is_named ? checkpoint->segment_id : 0);
+    if (!end) return fail(end.error());
     plan_.moved.push_back(last.file);
-    fence_end({last.base, std::max(files_.known_end(), last.base + 1)}, before,
-              checkpoint && checkpoint->segment_base == last.base ? checkpoint->segment_id : 0);
+    fence_end({last.base, *end}, before, is_named ? checkpoint->segment_id : 0);
   } else if (vouches && checkpoint->segment_base > last.base) {
     const auto end = end_of(segments.size() - 1);
     if (!end) return fail(end.error());
@@ -306,8 +332,9 @@ Result<void> PartitionRepair::move_away(const std::string& file) const {
   return remove_if_there(files_.full(join_path(files_.directory, index_file_name(base))));
 }
 
-// Under another name first: a segment's name stands only over a whole header. The newest first: as
-// long as one is not there, the one behind it names it, and what is missing shows.
+// Under another name first: a segment's name stands only over a whole header. The newest first, and
+// each durably before the next: as long as one is not there, the one behind it names it, and what
+// is missing shows.
 Result<void> PartitionRepair::write_fences() const {
   for (auto header = fences_.rbegin(); header != fences_.rend(); ++header) {
     std::array<std::byte, segment_layout::header_bytes> bytes{};
@@ -321,6 +348,7 @@ Result<void> PartitionRepair::write_fences() const {
       if (auto ok = move_away(name); !ok) return ok;
     }
     if (auto ok = move_file(fresh, files_.full(name)); !ok) return ok;
+    if (auto ok = sync_directory(files_.full(files_.directory)); !ok) return ok;
   }
   return {};
 }

@@ -192,4 +192,7 @@ TEST_CASE("a topic whose batches may be larger than its segments is refused as t
           std::string::npos);
   }
   shard.create("big", 1, {"batch_bytes_max=1 MiB", "segment_bytes=1 MiB"});
+  // Who makes sure that a topic is there, in the words of its settings, is told that it is.
+  const CreateTopicRequest again{"big", 1, {"batch_bytes_max=1 MiB"}};
+  CHECK(shard.expect<Error>(shard.call(again)).code == Errc::topic_exists);
 }

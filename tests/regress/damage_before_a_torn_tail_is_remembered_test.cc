@@ -115,3 +115,40 @@ TEST_CASE("G2 ST-05 the offsets of damage are not given again where all behind i
   REQUIRE(contents.holes == hole);
   REQUIRE(contents.batches.size() == 2);
 }
+
+// | A (damaged) B | C (torn, larger than a window) |     and no checkpoint
+//
+// C's header was taken for whole as long as its body was not looked at, and proved what it proved;
+// when its body had been found torn there was no proof left to remember, and the next torn commit
+// took it away.
+TEST_CASE("G1 ST-05 what a torn commit proved is remembered though it is seen to be torn") {
+  auto options = small_log_options();
+  options.checkpoint_idle = seconds(1'000'000);
+  options.segment_bytes = 8 * MiB;
+  options.batch_bytes_max = 4 * MiB;
+  LogFixture f(4, {.log = options, .cache_bytes = 16 * MiB});
+  f.stage(make_batch("A"));
+  const Bytes kept = make_batch("B");
+  f.stage(kept);
+  f.commit();
+  f.put(make_batch_of_bytes(1500 * KiB));
+  const auto damaged = f.place_of(Offset{0}), torn = f.place_of(Offset{2});
+  f.storage.crash(CrashPolicy::none());
+  auto files = f.storage.disk().files();
+  auto& segment = files.at(damaged.first);
+  segment.at(damaged.second + batch_layout::header_bytes + 40) ^= std::byte{1};
+  segment.at(torn.second + 1400 * KiB) ^= std::byte{1};
+  files.erase(f.storage.path("checkpoint"));
+  f.storage.disk().restore(files);
+  const Scene scene{{}, kept};
+  f.open();
+  require_b_is_served(f, scene);
+  // Of the next commit, which goes where C was, the header arrives and not all of the rest.
+  REQUIRE(f.storage.append_and_commit(make_batch_of_bytes(6000))->begin == Offset{2});
+  f.storage.crash(CrashPolicy::none());
+  auto bytes = f.storage.disk().read_file(torn.first);
+  bytes.at(torn.second + 2000) ^= std::byte{1};
+  f.storage.disk().write_file(torn.first, bytes);
+  f.open();
+  require_b_is_served(f, scene);
+}

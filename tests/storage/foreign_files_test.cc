@@ -194,6 +194,25 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("ST-10 ST-12 a log with a foreign segment can be read where quarantine/ cannot be made") {
+  LogFixture f;
+  f.put_segments(3);
+  f.close();
+  SimDisk& disk = f.storage.disk();
+  change_header(disk, f.storage.segment_path(2),
+                [](SegmentHeader& header) { header.partition = PartitionIndex{77}; });
+  disk.inject({.call = Call::make_directory,
+               .error = Errc::storage_full,
+               .nth = 1,
+               .for_ever = true,
+               .path = "quarantine"});
+  f.open();
+  REQUIRE_FALSE(f.storage.log().refusal().empty());
+  REQUIRE(f.storage.files_ending(".segment").size() == 3);
+  REQUIRE_FALSE(f.read_all(true, 1 * MiB).batches.empty());
+  f.close();
+}
+
 TEST_CASE("ST-03 a segment of an earlier incarnation of the same topic name is not read") {
   LogFixture f;
   f.put_segments(2);

@@ -288,6 +288,25 @@ TEST_CASE("a newest segment whose header does not verify goes to quarantine and 
   r.f.require_all_but({{r.bases[3], r.end}}, true);
 }
 
+TEST_CASE("ST-09 events behind the last checkpoint count where the newest header does not verify") {
+  Repaired r;
+  const auto header = decode_segment_header(r.files.at(r.f.storage.path(r.segments[3])));
+  REQUIRE(header);
+  Checkpoint checkpoint;  // as it was when the segment began
+  checkpoint.topic_id = r.f.storage.identity().topic_id;
+  checkpoint.generation = 1;
+  checkpoint.segment_id = header->segment_id;
+  checkpoint.durable_end = checkpoint.segment_base = r.bases[3];
+  checkpoint.scan_position = segment_layout::first_batch_position;
+  r.write(r.real_directory() + "/" + std::string(checkpoint_file_name),
+          encode_checkpoint(checkpoint));
+  r.flip(3, 100);
+  const auto plan = r.repair(RepairKind::fence);
+  CHECK(plan.fenced == std::vector<OffsetRange>{{r.bases[3], r.end}});
+  r.open();
+  REQUIRE(r.f.storage.append_and_commit(make_batch("next"))->begin == r.end);
+}
+
 TEST_CASE("a whole log has nothing to fence and is left alone") {
   Repaired r;
   const auto repair = r.plan(RepairKind::fence);

@@ -27,7 +27,8 @@ struct ClientOptions {
   void* zmq_context = nullptr;
   // Called once, on the client's own thread, if the client has had no connection within
   // `unreachable_after` of being made: to tell people why nothing happens. It must not block, nor
-  // call this library. Requests go on waiting.
+  // call this library. Requests go on waiting. Not at inproc://, where a connection is there at
+  // once.
   std::function<void()> on_unreachable;
   std::chrono::milliseconds unreachable_after{1'000};
 };
