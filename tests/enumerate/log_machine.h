@@ -44,6 +44,8 @@ class LogMachine final : public Machine {
   void read_all();  // from disk, so that indexes are loaded or rebuilt
   void find_time();
   void wait(Duration time);
+  // From the next open on.
+  void limit_pool(std::uint64_t bytes) { storage_.options().pool_bytes = bytes; }
   // Faults that belong to the script: from now on the disk may refuse.
   void inject(const sim::SimDisk::Fault& fault);
   void lift_faults();

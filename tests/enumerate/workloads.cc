@@ -54,6 +54,10 @@ void retention(LogMachine& m) {
   m.close();
   m.open();  // finds what the pool holds
   m.put(9000, 5);
+  m.retire();
+  m.close();
+  m.limit_pool(0);
+  m.open();  // and gives up what it may not keep any more
   m.close();
 }
 
