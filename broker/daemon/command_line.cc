@@ -1,6 +1,7 @@
 #include "broker/daemon/command_line.h"
 
 #include "broker/options.h"
+#include "storage/base/standard_error.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
@@ -84,7 +85,8 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   } catch (const CLI::Success& success) {  // --help, --version
     return {std::nullopt, app.exit(success)};
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "millraced: {} (millraced --help lists the flags)\n", error.what());
+    write_standard_error(
+        fmt::format("millraced: {} (millraced --help lists the flags)\n", error.what()));
     return {std::nullopt, exit_bad_usage};
   }
 

@@ -7,6 +7,7 @@
 #include "broker/daemon/shard_thread.h"
 #include "storage/base/check.h"
 #include "storage/base/diag.h"
+#include "storage/base/standard_error.h"
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -64,7 +65,7 @@ int report(const Error& error) {
   const int code = exit_code_of(error.code);
   end_within(report_patience, code);
   diag::shutdown();
-  fmt::print(stderr, "millraced: {}\n", error.text);
+  write_standard_error(fmt::format("millraced: {}\n", error.text));
   return code;
 }
 
@@ -173,9 +174,10 @@ int finish(ShardThread& shard, StopSignals& signals, Duration deadline) {
     if (!again && shard.wait_stopped(step)) break;
     if (!again && std::chrono::steady_clock::now() < last) continue;
     end_within(report_patience, exit_failed);
-    fmt::print(stderr, "millraced: {}\n",
-               again ? "stopped at once by a second signal"
-                     : "not stopped within limits.stop_deadline; what was acknowledged is on disk");
+    write_standard_error(
+        again ? "millraced: stopped at once by a second signal\n"
+              : "millraced: not stopped within limits.stop_deadline; what was acknowledged is on "
+                "disk\n");
     return exit_failed;
   }
   const auto outcome = shard.outcome();
@@ -229,7 +231,7 @@ int run(int argc, char** argv) {
   auto loaded = load_config(command.sources);
   if (!loaded) return report(loaded.error());
   if (command.action == CommandLine::Action::check_config) {
-    fmt::print(stderr, "millraced: the configuration is good\n");
+    write_standard_error("millraced: the configuration is good\n");
     return exit_ok;
   }
   if (command.action == CommandLine::Action::print_config_toml) {

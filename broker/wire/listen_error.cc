@@ -10,7 +10,9 @@ namespace {
 
 std::string_view advice_for(int error, bool is_ipc) {
   switch (error) {
-    case EADDRINUSE: return "another program has it, choose another port or stop that one";
+    case EADDRINUSE:
+      return "another program has it, choose another port (--listen, --live, --http) or stop that "
+             "one";
     case EADDRNOTAVAIL:
     case ENODEV: return "this machine has no such address, listen on one of its own";
     case EAFNOSUPPORT: return "this machine has no IPv6, listen on an IPv4 address";

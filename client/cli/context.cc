@@ -1,5 +1,7 @@
 #include "context.h"
 
+#include "storage/base/standard_error.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -9,7 +11,7 @@ namespace millrace::cli {
 
 bool Context::shows_progress() const { return !quiet && ::isatty(STDERR_FILENO) == 1; }
 
-void say(std::string_view line) { fmt::print(stderr, "millrace: {}\n", line); }
+void say(std::string_view line) { write_standard_error(fmt::format("millrace: {}\n", line)); }
 
 void note(const Context& context, std::string_view line) {
   if (!context.quiet) say(line);
@@ -58,7 +60,7 @@ std::expected<Client, int> connect(const Context& context) {
   ClientOptions options = context.client;
   if (!context.quiet) {
     options.on_unreachable = [endpoint, timeout = options.timeout] {
-      say(fmt::format("no broker answers at {} yet; waiting up to {} (--timeout)", endpoint,
+      say(fmt::format("no broker answers at {}; waiting up to {} for it (--timeout)", endpoint,
                       duration_text(timeout)));
     };
   }

@@ -7,6 +7,7 @@
 #include "storage/inspect/batch_events.h"
 #include "storage/inspect/directory_check.h"
 #include "storage/inspect/segment_walk.h"
+#include "storage/log_files.h"
 #include "summary.h"
 #include "text_table.h"
 
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 
 namespace millrace::cli {
 namespace {
@@ -156,7 +158,31 @@ void print_describe(const DirectoryReport& report) {
 struct DumpedSegment {
   inspect::FileReader file;
   SegmentHeader header;
+  std::optional<Offset> end_offset;  // where the segment behind it begins, if that lies beside it
 };
+
+std::optional<SegmentHeader> read_header(const inspect::FileReader& file) {
+  const auto front = file.read_front(segment_layout::header_bytes);
+  if (!front) return std::nullopt;
+  const auto header = decode_segment_header(*front);
+  return header ? std::optional(*header) : std::nullopt;
+}
+
+// A segment that another one follows has all its batches: what does not verify there is damage.
+std::optional<Offset> end_by_successor(const std::string& path, const SegmentHeader& header) {
+  std::error_code ignored;
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::optional<Offset> next;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(folder.empty() ? "." : folder, ignored)) {
+    const auto base = parse_segment_file_name(entry.path().filename().string());
+    if (base && *base > header.base_offset && (!next || *base < *next)) next = base;
+  }
+  if (!next) return std::nullopt;
+  const auto file = inspect::FileReader::open((folder / segment_file_name(*next)).string());
+  const auto behind = file ? read_header(*file) : std::nullopt;
+  return behind && behind->previous_segment_id == header.segment_id ? next : std::nullopt;
+}
 
 Json batch_json(const BatchHeader& h, Position at) {
   return {{"position", at.value},
@@ -227,8 +253,11 @@ int report_walk(const std::string& path, const inspect::WalkResult& walked, bool
     say(fmt::format("fault in {} position {} offsets {}:{}: {}", path, d.position.value,
                     d.offsets.begin.value, d.offsets.end.value, d.reason));
   if (walked.tail_is_torn)
-    say(fmt::format("{} position {} offset {}: torn tail of an unclean stop; would be cut", path,
-                    walked.end_position.value, walked.end_offset.value));
+    say(fmt::format(
+        "{} position {} offset {}: nothing behind it continues the segment: a torn tail "
+        "of an unclean stop, if this is the newest segment of its log; log verify "
+        "looks at the whole log",
+        path, walked.end_position.value, walked.end_offset.value));
   return walked.damage.empty() && bodies_whole ? exit_code::done : exit_code::failed;
 }
 
@@ -240,7 +269,7 @@ int dump_batches(const Context& context, const LogDumpArguments& arguments,
           ? Json({{"segment", header_json(segment.header, segment.file.bytes())}}).dump() + "\n"
           : header_text(segment.header, segment.file.bytes()));
   inspect::SegmentWalk walk(
-      segment.file, {segment.header, std::nullopt}, [&](const BatchView& batch, Position at) {
+      segment.file, {segment.header, segment.end_offset}, [&](const BatchView& batch, Position at) {
         output.append(context.json()
                           ? Json({{"batch", batch_json(batch.header(), at)}}).dump() + "\n"
                           : batch_text(batch.header(), at));
@@ -269,7 +298,7 @@ int dump_events(const Context& context, const LogDumpArguments& arguments,
   inspect::BatchEvents events;
   bool bodies_whole = true;
   inspect::SegmentWalk walk(
-      segment.file, {segment.header, std::nullopt}, [&](const BatchView& batch, Position at) {
+      segment.file, {segment.header, segment.end_offset}, [&](const BatchView& batch, Position at) {
         const auto ok = events.visit(batch, [&](const inspect::StoredEvent& event) {
           printer.print(to_view(event, segment.header));
         });
@@ -338,7 +367,8 @@ int log_dump(const Context& context, const LogDumpArguments& arguments) {
   if (!header)
     return report(fmt::format("{} position 0 is no segment header", arguments.segment),
                   header.error().to_string() + advice);
-  const DumpedSegment segment{std::move(*file), std::move(*header)};
+  const auto end = end_by_successor(arguments.segment, *header);
+  const DumpedSegment segment{std::move(*file), std::move(*header), end};
   return arguments.events ? dump_events(context, arguments, segment)
                           : dump_batches(context, arguments, segment);
 }

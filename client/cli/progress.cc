@@ -1,5 +1,7 @@
 #include "progress.h"
 
+#include "storage/base/standard_error.h"
+
 #include <fmt/format.h>
 
 namespace millrace::cli {
@@ -16,14 +18,14 @@ bool ProgressLine::due() {
 
 void ProgressLine::draw(std::string_view text) {
   if (!on_) return;
-  fmt::print(stderr, "\r{}\x1b[K", text);
+  write_standard_error(fmt::format("\r{}\x1b[K", text));
   std::fflush(stderr);
   drawn_ = true;
 }
 
 void ProgressLine::wipe() {
   if (!drawn_) return;
-  fmt::print(stderr, "\r\x1b[K");
+  write_standard_error("\r\x1b[K");
   std::fflush(stderr);
   drawn_ = false;
 }

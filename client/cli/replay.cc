@@ -7,6 +7,7 @@
 #include "parse_values.h"
 #include "progress.h"
 #include "replay_target.h"
+#include "storage/base/standard_error.h"
 #include "summary.h"
 #include "text_table.h"
 
@@ -148,7 +149,7 @@ bool prints_events(const ReplayArguments& a) {
 // error, in words.
 void print_counts(const Context& context, const ReplayArguments& arguments, const Counts& counts) {
   if (prints_events(arguments)) {
-    if (!context.quiet) fmt::print(stderr, "{}", to_text(arguments, counts));
+    if (!context.quiet) write_standard_error(to_text(arguments, counts));
   } else if (context.json()) {
     print_text(to_json_text(arguments, counts));
   } else if (!context.quiet) {

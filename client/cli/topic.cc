@@ -68,8 +68,9 @@ std::optional<std::string> trim_fault(const TopicDescription& topic, const Place
   for (const PartitionDescription& p : topic.partition_descriptions) {
     const bool chosen = !partition || *partition == p.partition;
     if (!chosen || static_cast<std::uint64_t>(before.value) <= p.end_offset) continue;
-    return fmt::format("offset {} of {}/{} is beyond its end; allowed is up to {}, or say end",
-                       before.value, topic.name, p.partition, p.end_offset);
+    return fmt::format("offset {} of {}/{} is beyond its end; allowed is up to {}, or say end{}",
+                       before.value, topic.name, p.partition, p.end_offset,
+                       partition ? "" : "; --partition N trims one partition alone");
   }
   return std::nullopt;
 }
@@ -177,6 +178,10 @@ int topic_delete(const Context& context, const std::string& name) {
 int topic_trim(const Context& context, const TopicTrimArguments& arguments) {
   const auto before = Place::parse(arguments.before, wall_now_ns());
   if (!before) return report_usage(fmt::format("--before: {}", before.error().text));
+  if (const auto slash = arguments.name.find('/'); slash != std::string::npos)
+    return report_usage(fmt::format("'{}' names a partition; say {} --partition {}", arguments.name,
+                                    arguments.name.substr(0, slash),
+                                    arguments.name.substr(slash + 1)));
   const auto client = connect(context);
   if (!client) return client.error();
   Admin admin(*client);

@@ -93,10 +93,7 @@ Connection::Connection(ClientOptions options)
   loop_.post([this] {
     dial();
     if (is_inproc()) look_after_inproc();
-    if (options_.on_unreachable)
-      loop_.at(SteadyClock::now() + options_.unreachable_after, [this] {
-        if (!ever_connected_) options_.on_unreachable();
-      });
+    watch_outage();
   });
 }
 
@@ -218,8 +215,16 @@ void Connection::on_monitor() {
   }
 }
 
+// The user is told of each time without a connection that lasts.
+void Connection::watch_outage() {
+  if (!options_.on_unreachable) return;
+  loop_.at(SteadyClock::now() + options_.unreachable_after, [this, outage = outage_] {
+    if (!connected_ && outage == outage_) options_.on_unreachable();
+  });
+}
+
 void Connection::on_connected() {
-  connected_ = ever_connected_ = true;
+  connected_ = true;
   last_received_ = SteadyClock::now();
   pump_sends();
 }
@@ -227,6 +232,10 @@ void Connection::on_connected() {
 void Connection::on_disconnected() {
   if (!dealer_.is_open()) return;  // known already
   receive_all();                   // answers that came before the break still count
+  if (connected_) {
+    ++outage_;
+    watch_outage();
+  }
   hang_up();
   std::vector<std::uint64_t> lost;
   unsent_.clear();

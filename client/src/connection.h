@@ -110,6 +110,7 @@ class Connection {
   void hang_up();
   void on_ready(short ready);
   void on_monitor();
+  void watch_outage();
   void on_connected();
   void on_disconnected();
   void look_after_inproc();
@@ -132,7 +133,7 @@ class Connection {
   Socket dealer_;
   Monitor monitor_;
   bool connected_ = false;
-  bool ever_connected_ = false;
+  std::uint64_t outage_ = 0;  // counts the times without a connection
   std::uint32_t broken_in_a_row_ = 0;
   TimePoint last_received_;
   std::map<std::uint64_t, Request> requests_;

@@ -1,5 +1,7 @@
 #include "storage/base/diag.h"
 
+#include "storage/base/standard_error.h"
+
 #include <spdlog/async.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -120,7 +122,7 @@ void write(Level level, std::string_view channel, std::string_view text) {
   const bool as_json = json.load(std::memory_order_relaxed);
   const std::string clean = escaped(text, as_json);
   if (auto target = current_writer()) return put(*target, level, channel, clean);
-  fmt::print(stderr, "{}: {}\n", channel, clean);
+  write_standard_error(fmt::format("{}: {}\n", channel, clean));
 }
 
 bool parse_level(std::string_view text, Level& out) {

@@ -125,7 +125,7 @@ def test_bad_usage_is_exit_2_and_one_line():
                   ["produce", "a", "--partitions", "3"], ["produce", "a", "--key", "k", "--key-field", "f"],
                   ["produce", "a", "--header", "novalue"], ["replay", "a", "--offset", ":", "--speed", "fast"],
                   ["replay", "a"], ["replay", "a", "--offset", ":", "--to", "a"], ["topic", "create", "a", "--set", "x"],
-                  ["topic", "trim", "a", "--before", "later"], ["consume", "a", "-c", "-1"], ["tail", "a", "-c", "x"],
+                  ["topic", "trim", "a", "--before", "later"], ["topic", "trim", "a/0", "--before", "1"], ["consume", "a", "-c", "-1"], ["tail", "a", "-c", "x"],
                   ["produce", "a", "--partition", "x"], ["consume", "a", "-f", ""], ["replay", "a", "--offset", ":", "--to-file", ""],
                   ["produce", "a", "--key-field", ""], ["produce", "a", "--key-separator", ""],
                   ["produce", "a", "--batch-bytes", "1"], ["bench", "produce", "--events", "0"],
@@ -140,12 +140,23 @@ def test_bad_usage_is_exit_2_and_one_line():
             assert words[-2] in run.err, f"{words}: the flag is not named: {run.err}"
 
 
+def test_a_standard_error_that_takes_nothing_changes_no_exit_code():
+    endpoint = ["--broker", "tcp://127.0.0.1:1", "--timeout", "1ms"]
+    for words, code in ((["--nonsense"], 2), (["consume", "a", *endpoint], 1), (["log", "verify", "not-there"], 1)):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([MILLRACE, *words], stdout=subprocess.DEVNULL, stderr=full, timeout=PATIENCE)
+        assert done.returncode == code, f"{words}: exit {done.returncode}"
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([MILLRACED, "--nonsense"], stdout=subprocess.DEVNULL, stderr=full, timeout=PATIENCE)
+    assert done.returncode == 2, done.returncode
+
+
 def test_no_broker_is_exit_1_within_the_timeout():
     Run("topic", "list", "--broker", "tcp://127.0.0.1:1", "--timeout", "300ms").fails(1, "(client)", "disconnected", "300 ms")
 
 
 def test_a_broker_that_is_not_there_is_noted_while_it_is_waited_for():
-    said = "millrace: no broker answers at tcp://127.0.0.1:1 yet; waiting up to 2s (--timeout)"
+    said = "millrace: no broker answers at tcp://127.0.0.1:1; waiting up to 2s for it (--timeout)"
     commands = (["topic", "list"], ["topic", "create", "a"], ["topic", "describe", "a"], ["topic", "delete", "a"],
                 ["topic", "trim", "a", "--before", "1"], ["ping"], ["produce", "a"], ["consume", "a"], ["tail", "a"],
                 ["replay", "a", "--offset", ":"], ["bench", "produce"], ["bench", "latency"], ["bench", "consume"])

@@ -10,7 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <future>
+#include <optional>
 #include <thread>
 
 using namespace millrace;
@@ -101,6 +103,26 @@ TEST_CASE("nobody at the endpoint: the user is told while the requests go on wai
   const auto client = Client::connect(options);
   REQUIRE(client.has_value());
   CHECK(told.get_future().wait_for(30s) == std::future_status::ready);
+}
+
+TEST_CASE("a broker that goes away: the user is told once each time") {
+  std::atomic<int> told{0};
+  std::optional<FakeBroker> broker(std::in_place);
+  ClientOptions options;
+  options.endpoint = broker->endpoint();
+  options.timeout = 60s;
+  options.unreachable_after = 1ms;
+  options.on_unreachable = [&] {
+    ++told;
+    told.notify_all();
+  };
+  auto client = Client::connect(options);
+  REQUIRE(client.has_value());
+  REQUIRE(client->ping().has_value());
+  const int before = told;  // connecting may have taken longer
+  broker.reset();
+  told.wait(before);
+  CHECK(told == before + 1);
 }
 
 TEST_CASE("a request without an answer fails as unknown after the timeout") {

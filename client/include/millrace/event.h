@@ -20,9 +20,9 @@ struct HeaderField {
 
 // To send. Views need to live for the call of send() only.
 struct Event {
-  std::string_view key;  // empty: no key
-  std::string_view payload;
-  std::span<const HeaderField> headers;
+  std::string_view key = {};  // empty: no key
+  std::string_view payload = {};
+  std::span<const HeaderField> headers = {};
   // Nanoseconds since 1970; 0: now.
   std::int64_t time_ns = 0;
 };

@@ -15,7 +15,7 @@ struct ClientOptions {
   std::string endpoint = "tcp://127.0.0.1:7711";
   // Of the live feed. Empty: asked of the broker, with this endpoint's host in place of a bound
   // wildcard.
-  std::string live_endpoint;
+  std::string live_endpoint = {};
   // How long one request may take, retries included, before it fails with timed_out (result
   // unknown).
   std::chrono::milliseconds timeout{30'000};
@@ -25,11 +25,11 @@ struct ClientOptions {
   // A void* zmq context to share with an in-process broker (EmbeddedBroker::client_options fills
   // it). Not owned.
   void* zmq_context = nullptr;
-  // Called once, on the client's own thread, if the client has had no connection within
-  // `unreachable_after` of being made: to tell people why nothing happens. It must not block, nor
-  // call this library. Requests go on waiting. Not at inproc://, where a connection is there at
-  // once.
-  std::function<void()> on_unreachable;
+  // Called on the client's own thread when there was no connection for `unreachable_after`, once
+  // each time: after the client was made, or after a connection broke; to tell people why nothing
+  // happens. It must not block, nor call this library. Requests go on waiting. Not at inproc://,
+  // where a connection is there at once.
+  std::function<void()> on_unreachable = {};
   std::chrono::milliseconds unreachable_after{1'000};
 };
 
