@@ -2,6 +2,8 @@
 
 #include "parse_values.h"
 
+#include <fmt/format.h>
+
 #include <map>
 
 namespace millrace::cli {
@@ -18,6 +20,10 @@ CLI::Option* bounded_partitions(CLI::Option* option) {
 }
 
 }  // namespace
+
+void refuse_value(const char* flag, const std::string& text, const char* allowed) {
+  throw CLI::ValidationError(flag, fmt::format("'{}' is not {}", text, allowed));
+}
 
 std::string fault_if_empty(const std::string& text) {
   return text.empty() ? "is empty; leave the flag out or give it a value" : "";

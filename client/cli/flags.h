@@ -6,7 +6,6 @@
 #include "millrace/producer.h"
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include <cstdint>
 #include <optional>
@@ -17,13 +16,15 @@
 
 namespace millrace::cli {
 
+[[noreturn]] void refuse_value(const char* flag, const std::string& text, const char* allowed);
+
 // What CLI11 is to do with the value of `flag`: `parse` answers an optional, or a value that can be
 // false.
 template <class T, class Parse>
 auto checked(const char* flag, T& into, Parse parse, const char* allowed) {
   return [flag, &into, parse, allowed](const std::string& text) {
     auto value = parse(text);
-    if (!value) throw CLI::ValidationError(flag, fmt::format("'{}' is not {}", text, allowed));
+    if (!value) refuse_value(flag, text, allowed);
     if constexpr (std::is_same_v<T, decltype(value)>) {
       into = value;
     } else {

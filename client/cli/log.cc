@@ -7,7 +7,6 @@
 #include "storage/inspect/batch_events.h"
 #include "storage/inspect/directory_check.h"
 #include "storage/inspect/segment_walk.h"
-#include "storage/log_files.h"
 #include "summary.h"
 #include "text_table.h"
 
@@ -16,7 +15,6 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <filesystem>
 
 namespace millrace::cli {
 namespace {
@@ -160,29 +158,6 @@ struct DumpedSegment {
   SegmentHeader header;
   std::optional<Offset> end_offset;  // where the segment behind it begins, if that lies beside it
 };
-
-std::optional<SegmentHeader> read_header(const inspect::FileReader& file) {
-  const auto front = file.read_front(segment_layout::header_bytes);
-  if (!front) return std::nullopt;
-  const auto header = decode_segment_header(*front);
-  return header ? std::optional(*header) : std::nullopt;
-}
-
-// A segment that another one follows has all its batches: what does not verify there is damage.
-std::optional<Offset> end_by_successor(const std::string& path, const SegmentHeader& header) {
-  std::error_code ignored;
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::optional<Offset> next;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(folder.empty() ? "." : folder, ignored)) {
-    const auto base = parse_segment_file_name(entry.path().filename().string());
-    if (base && *base > header.base_offset && (!next || *base < *next)) next = base;
-  }
-  if (!next) return std::nullopt;
-  const auto file = inspect::FileReader::open((folder / segment_file_name(*next)).string());
-  const auto behind = file ? read_header(*file) : std::nullopt;
-  return behind && behind->previous_segment_id == header.segment_id ? next : std::nullopt;
-}
 
 Json batch_json(const BatchHeader& h, Position at) {
   return {{"position", at.value},
@@ -367,7 +342,7 @@ int log_dump(const Context& context, const LogDumpArguments& arguments) {
   if (!header)
     return report(fmt::format("{} position 0 is no segment header", arguments.segment),
                   header.error().to_string() + advice);
-  const auto end = end_by_successor(arguments.segment, *header);
+  const auto end = inspect::end_by_successor(arguments.segment, *header);
   const DumpedSegment segment{std::move(*file), std::move(*header), end};
   return arguments.events ? dump_events(context, arguments, segment)
                           : dump_batches(context, arguments, segment);

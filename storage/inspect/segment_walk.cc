@@ -1,10 +1,12 @@
 #include "storage/inspect/segment_walk.h"
 
 #include "storage/batch_scan.h"
+#include "storage/log_files.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
 
 namespace millrace::inspect {
 
@@ -12,6 +14,29 @@ namespace layout = batch_layout;
 
 namespace {
 constexpr std::uint64_t window_bytes_min = 4 * MiB;
+
+std::optional<SegmentHeader> read_header(const FileReader& file) {
+  const auto front = file.read_front(segment_layout::header_bytes);
+  if (!front) return std::nullopt;
+  const auto header = decode_segment_header(*front);
+  return header ? std::optional(*header) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Offset> end_by_successor(const std::string& path, const SegmentHeader& header) {
+  std::error_code ignored;
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::optional<Offset> next;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(folder.empty() ? "." : folder, ignored)) {
+    const auto base = parse_segment_file_name(entry.path().filename().string());
+    if (base && *base > header.base_offset && (!next || *base < *next)) next = base;
+  }
+  if (!next) return std::nullopt;
+  const auto file = FileReader::open((folder / segment_file_name(*next)).string());
+  const auto behind = file ? read_header(*file) : std::nullopt;
+  return behind && behind->previous_segment_id == header.segment_id ? next : std::nullopt;
 }
 
 SegmentWalk::SegmentWalk(const FileReader& file, WalkPlan plan, Visitor visit, Progress progress)

@@ -44,6 +44,10 @@ struct WalkResult {
   bool tail_is_torn = false;  // something behind the end that does not continue the segment
 };
 
+// Where the segment in the file `path` ends, if the one behind it lies beside it: then it has all
+// its batches, and what does not verify in it is damage.
+std::optional<Offset> end_by_successor(const std::string& path, const SegmentHeader& header);
+
 class SegmentWalk {
  public:
   // Of every verified batch; its bytes live for the call.
