@@ -71,7 +71,10 @@ Result<ZmqSocket> ZmqSocket::open(void* context, int type) {
 }
 
 ZmqSocket::~ZmqSocket() {
-  if (socket_) CHECK(std::this_thread::get_id() == owner_, "a socket is closed by its owner");
+  if (!socket_) return;
+  CHECK(std::this_thread::get_id() == owner_, "a socket is closed by its owner");
+  // A name of this process is free at once; by closing alone, when libzmq's own thread comes to it.
+  if (!inproc_name_.empty()) zmq_unbind(socket_.get(), inproc_name_.c_str());
 }
 
 void* ZmqSocket::handle() {
@@ -95,7 +98,10 @@ void ZmqSocket::set(int option, std::int64_t value) {
 
 Result<std::string> ZmqSocket::bind(const std::string& endpoint) {
   if (is_taken(endpoint)) return fail(listen_error(endpoint, EADDRINUSE, zmq_strerror(EADDRINUSE)));
-  if (zmq_bind(handle(), endpoint.c_str()) == 0) return last_endpoint(handle());
+  if (zmq_bind(handle(), endpoint.c_str()) == 0) {
+    if (endpoint.starts_with("inproc://")) inproc_name_ = endpoint;
+    return last_endpoint(handle());
+  }
   const int error = zmq_errno();
   return fail(listen_error(endpoint, error, zmq_strerror(error)));
 }

@@ -60,6 +60,7 @@ class ZmqSocket {
   explicit ZmqSocket(void* socket) : socket_(socket) {}
   void* handle();
   std::unique_ptr<void, Close> socket_;
+  std::string inproc_name_;  // bound
   std::thread::id owner_ = std::this_thread::get_id();
 };
 

@@ -1,0 +1,23 @@
+#include "broker/wire/zmq_socket.h"
+#include "tests/support/zmq_context.h"
+
+#include <catch2/catch.hpp>
+#include <zmq.h>
+
+namespace millrace {
+
+TEST_CASE("a name of this process is free when its socket has been closed") {
+  const test::ZmqContext context;
+  for (int i = 0; i < 500; ++i) {
+    auto socket = ZmqSocket::open(context.raw(), ZMQ_ROUTER);
+    REQUIRE(socket);
+    const auto bound = socket->bind("inproc://again");
+    INFO((bound ? std::string() : bound.error().text));
+    REQUIRE(bound);
+    auto peer = ZmqSocket::open(context.raw(), ZMQ_DEALER);
+    REQUIRE(peer);
+    REQUIRE(peer->connect("inproc://again"));
+  }
+}
+
+}  // namespace millrace
