@@ -4,6 +4,7 @@
 #include "storage/base/check.h"
 
 #include <fmt/core.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@ namespace {
 constexpr int handshake_ms = 3'000;
 // A peer whose machine is gone is noticed within this (Z-20).
 constexpr int heartbeat_ms = 5'000, heartbeat_timeout_ms = 15'000;
+// A port that a broker of this process has let go is closed by libzmq's own thread, a moment later.
+constexpr int bind_tries_max = 200, bind_pause_ms = 5;
 // Reconnects of many clients after a restart arrive together (PR-17).
 constexpr int backlog = 1'024;
 
@@ -98,12 +101,15 @@ void ZmqSocket::set(int option, std::int64_t value) {
 
 Result<std::string> ZmqSocket::bind(const std::string& endpoint) {
   if (is_taken(endpoint)) return fail(listen_error(endpoint, EADDRINUSE, zmq_strerror(EADDRINUSE)));
-  if (zmq_bind(handle(), endpoint.c_str()) == 0) {
-    if (endpoint.starts_with("inproc://")) inproc_name_ = endpoint;
-    return last_endpoint(handle());
+  for (int tries = 1;; ++tries) {
+    if (zmq_bind(handle(), endpoint.c_str()) == 0) break;
+    const int error = zmq_errno();
+    if (error != EADDRINUSE || tries == bind_tries_max)
+      return fail(listen_error(endpoint, error, zmq_strerror(error)));
+    poll(nullptr, 0, bind_pause_ms);
   }
-  const int error = zmq_errno();
-  return fail(listen_error(endpoint, error, zmq_strerror(error)));
+  if (endpoint.starts_with("inproc://")) inproc_name_ = endpoint;
+  return last_endpoint(handle());
 }
 
 Result<void> ZmqSocket::connect(const std::string& endpoint) {

@@ -34,7 +34,8 @@ class ZmqSocket {
   // what waited is let go. A peer that reads, however slowly, stays.
   void drop_deaf_peers(Duration stall_max);
   // Answers the endpoint as bound: port 0 and wildcards resolved. Errors: bad_config for text that
-  // is no endpoint, bad_state for an address in use or refused; the text names the endpoint.
+  // is no endpoint, bad_state for an address in use (for a second) or refused; the text names the
+  // endpoint. Blocks that long.
   Result<std::string> bind(const std::string& endpoint);
 
   // To an endpoint of this process. Errors: bad_state.

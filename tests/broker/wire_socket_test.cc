@@ -20,4 +20,17 @@ TEST_CASE("a name of this process is free when its socket has been closed") {
   }
 }
 
+TEST_CASE("a port is taken again by the process that has just let it go") {
+  const test::ZmqContext context;
+  std::string endpoint = "tcp://127.0.0.1:0";
+  for (int i = 0; i < 100; ++i) {
+    auto socket = ZmqSocket::open(context.raw(), ZMQ_ROUTER);
+    REQUIRE(socket);
+    const auto bound = socket->bind(endpoint);
+    INFO((bound ? std::string() : bound.error().text));
+    REQUIRE(bound);
+    endpoint = *bound;
+  }
+}
+
 }  // namespace millrace
