@@ -31,6 +31,7 @@ void CheckpointFile::load(TopicId topic, PartitionIndex partition, Loaded done) 
   loaded_ = std::move(done);
   best_.reset();
   name_is_durable_ = false;
+  lost_a_slot_ = false;
   load_error_ = {};
   generation_ = 0;
   room_ = 0;
@@ -85,6 +86,7 @@ void CheckpointFile::step_load(IoResult io) {
       return read_slot(first_read_bytes);
     case Stage::load_read:
       if (!io) {
+        lost_a_slot_ = true;
         diag::warn("log", "{}: checkpoint slot {} cannot be read: {}", directory_, slot_,
                    io.error().text);
       } else {
@@ -219,6 +221,7 @@ void CheckpointFile::take_slot(std::size_t bytes) {
   }
   // A slot that was never written is no fault.
   if (all_zero(view.first(std::min<std::size_t>(view.size(), layout::header_bytes)))) return;
+  lost_a_slot_ = true;
   diag::warn("log", "{}: checkpoint slot {} is not used: {}", directory_, slot_,
              slot ? std::string("it belongs to another log") : slot.error().text);
 }

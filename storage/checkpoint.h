@@ -28,6 +28,8 @@ class CheckpointFile {
   // Reads both slots. Answers the newest valid one that belongs to this log, or none; a slot that
   // is damaged is named in diag, a file that is not there is none. The caller makes the name of a
   // file that is there durable, unless what it says is clean.
+  // Whether load met a slot that was written once and tells nothing any more.
+  bool lost_a_slot() const { return lost_a_slot_; }
   void load(TopicId topic, PartitionIndex partition, Loaded done);
   // Gives both slots the blocks for states of up to `bytes`, durably, making the file if needed.
   // Where the file system gives none ahead, it is no more than the file's length.
@@ -80,6 +82,7 @@ class CheckpointFile {
   Buffer slab_;
   int slot_ = 0;
   int newest_slot_ = 1;
+  bool lost_a_slot_ = false;
   std::uint64_t generation_ = 0;
   TopicId topic_;
   PartitionIndex partition_ = 0;

@@ -1,0 +1,28 @@
+// A log that is trimmed to its end has no segment, and its checkpoint alone says where it goes on.
+// When neither slot could be read at a start, the log began at offset 0 again.
+#include "tests/storage/log_fixture.h"
+
+#include <catch2/catch.hpp>
+
+using namespace millrace;
+using namespace millrace::sim;
+using namespace millrace::test;
+
+TEST_CASE("G2 ST-08 ST-17 a trimmed log whose checkpoint cannot be read gives no offset again") {
+  LogFixture f(1, {.log = small_log_options(), .pool_bytes = 0});
+  f.put_many(3);
+  REQUIRE(LogFixture::reason(f.storage.trim(f.acked_end)) == "");
+  f.storage.settle();
+  REQUIRE(f.storage.files_ending(".segment").empty());
+  f.close();
+  f.storage.disk().inject({.call = Call::read,
+                           .error = Errc::storage_error,
+                           .nth = 1,
+                           .for_ever = true,
+                           .path = "checkpoint"});
+  REQUIRE_FALSE(f.storage.open());
+  f.storage.disk().lift_faults();
+  f.open();
+  REQUIRE(f.storage.log().durable_end() == f.acked_end);
+  f.require_alive();
+}
