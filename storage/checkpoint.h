@@ -28,9 +28,9 @@ class CheckpointFile {
   // Reads both slots. Answers the newest valid one that belongs to this log, or none; a slot that
   // is damaged is named in diag, a file that is not there is none. The caller makes the name of a
   // file that is there durable, unless what it says is clean.
+  void load(TopicId topic, PartitionIndex partition, Loaded done);
   // Whether load met a slot that was written once and tells nothing any more.
   bool lost_a_slot() const { return lost_a_slot_; }
-  void load(TopicId topic, PartitionIndex partition, Loaded done);
   // Gives both slots the blocks for states of up to `bytes`, durably, making the file if needed.
   // Where the file system gives none ahead, it is no more than the file's length.
   void reserve(std::size_t bytes, Written done);
