@@ -98,14 +98,6 @@ void Recovery::on_listed() {
   checkpoint_file_.load(identity_.topic_id, identity_.partition, [this](auto loaded) {
     if (!loaded) return finish(fail(loaded.error()));
     checkpoint_ = std::move(*loaded);
-    // A log that was trimmed to its end has no segment: where it goes on stands there alone.
-    if (!checkpoint_ && bases_.empty() && checkpoint_file_.lost_a_slot())
-      return finish(
-          fail(Errc::storage_error,
-               fmt::format("{}: there is no segment, and the checkpoint cannot be read: "
-                           "which offsets were given is not known; put the file back from "
-                           "a backup, or delete the topic",
-                           path_of(checkpoint_file_name))));
     // A killed process may have left names that a loss of power would take back, after they were
     // relied on; so may one that was closed while the disk refused, and its checkpoint's name is
     // one of them.
@@ -147,6 +139,13 @@ void Recovery::on_headers() {
     log_.producers.restore(checkpoint_->producers);
   } else if (!segments.empty()) {
     log_.start_offset = segments.front()->base();
+  } else if (checkpoint_file_.lost_a_slot()) {
+    // A log that was trimmed to its end has no segment: where it goes on stands there alone.
+    return finish(fail(Errc::storage_error,
+                       fmt::format("{}: there is no segment, and the checkpoint cannot be read: "
+                                   "which offsets were given is not known; put the file back from "
+                                   "a backup, or delete the topic",
+                                   path_of(checkpoint_file_name))));
   }
   drop_leftovers();
 }

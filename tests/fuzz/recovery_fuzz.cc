@@ -205,6 +205,15 @@ void check_agreement(const Seen& seen, const inspect::DirectoryReport& report,
   if (seen.start.value != partition.start_offset) complain("both see the same start");
 }
 
+// Not one that goes to the quarantine.
+bool is_segment_of(const LogIdentity& log, const std::string& name, ByteView bytes) {
+  const auto base = parse_segment_file_name(name);
+  if (!base) return false;
+  const auto header = decode_segment_header(bytes);
+  return !header || (header->cluster_id == log.cluster_id && header->topic_id == log.topic_id &&
+                     header->partition == log.partition && header->base_offset == *base);
+}
+
 void run(ByteView input) {
   const Image image = Image::parse(input);
   const auto files = image.by_name();
@@ -213,8 +222,8 @@ void run(ByteView input) {
   const auto opened = storage.open();
   if (!opened) fmt::print(stderr, "{}\n", opened.error().to_string());
   // But for a checkpoint that is damaged and all there is.
-  const bool has_segment = std::any_of(files.begin(), files.end(), [](const auto& file) {
-    return parse_segment_file_name(file.first).has_value();
+  const bool has_segment = std::any_of(files.begin(), files.end(), [&](const auto& file) {
+    return is_segment_of(storage.identity(), file.first, file.second);
   });
   CHECK(opened.has_value() || !has_segment, "a log opens whatever its files hold");
   if (!opened) return;
