@@ -56,11 +56,15 @@ std::vector<std::string> flag_names(const CLI::App& app) {
 }
 
 // What is left over on the command line: a flag before all, whose value may be left over with it.
-std::string unexpected(const CLI::App& app) {
-  const auto left = app.remaining(true);
+std::string unexpected(const CLI::App& app, const std::vector<std::string>& left) {
   const auto flag = std::find_if(left.begin(), left.end(),
                                  [](const std::string& text) { return text.starts_with('-'); });
-  if (flag == left.end()) return fmt::format("'{}' is one argument too many", left.front());
+  if (flag == left.end()) {
+    const auto commands = command_names(last_named(app));
+    return commands.empty() ? fmt::format("'{}' is one argument too many", left.front())
+                            : fmt::format("there is no command '{}'{}", left.front(),
+                                          nearest(left.front(), commands));
+  }
   const std::string name = flag->substr(0, flag->find('='));
   return fmt::format("there is no flag '{}'{}", name, nearest(name, flag_names(app)));
 }
@@ -415,15 +419,12 @@ int Arguments::run(int argc, const char* const* argv) {
   } catch (const CLI::Success& asked) {
     return app_->exit(asked);  // --help, --version
   } catch (const CLI::RequiredError& error) {
-    // A command that does not exist shows as a command that is missing.
-    const auto unknown = app_->remaining(true);
-    const std::string what =
-        unknown.empty() ? one_line(error.what())
-                        : fmt::format("there is no command '{}'{}", unknown.front(),
-                                      nearest(unknown.front(), command_names(last_named(*app_))));
+    // A command or a flag that does not exist shows as the one that is missing for it.
+    const auto left = app_->remaining(true);
+    const auto what = left.empty() ? one_line(error.what()) : unexpected(*app_, left);
     return report_usage(fmt::format("{}; see --help", what));
   } catch (const CLI::ExtrasError&) {
-    return report_usage(fmt::format("{}; see --help", unexpected(*app_)));
+    return report_usage(fmt::format("{}; see --help", unexpected(*app_, app_->remaining(true))));
   } catch (const CLI::ParseError& error) {
     return report_usage(fmt::format("{}; see --help", one_line(error.what())));
   }

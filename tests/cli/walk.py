@@ -273,6 +273,16 @@ def test_every_refusal_says_what_to_do():
         run.fails(1, "(client)", "disconnected", "tcp://127.0.0.1:1", "100 ms", "check that a broker listens there")
 
 
+def test_an_unknown_word_is_named_with_what_was_probably_meant():
+    for words, said in ((["pruduce"], "there is no command 'pruduce', the nearest is produce"),
+                        (["topic", "creat", "a"], "there is no command 'creat', the nearest is create"),
+                        (["topic", "trim", "a", "--bfore", "3"], "there is no flag '--bfore', the nearest is --before"),
+                        (["topic", "trim", "a", "3"], "'3' is one argument too many"),
+                        (["topic", "list", "a"], "'a' is one argument too many"),
+                        (["--brokr", "x", "topic", "list"], "there is no flag '--brokr', the nearest is --broker")):
+        mr(*words).fails(2, said, "see --help")
+
+
 # -- produce
 
 
