@@ -31,7 +31,7 @@ void CheckpointFile::load(TopicId topic, PartitionIndex partition, Loaded done) 
   loaded_ = std::move(done);
   best_.reset();
   name_is_durable_ = false;
-  lost_a_slot_ = false;
+  lost_slots_ = 0;
   load_error_ = {};
   generation_ = 0;
   room_ = 0;
@@ -86,7 +86,7 @@ void CheckpointFile::step_load(IoResult io) {
       return read_slot(first_read_bytes);
     case Stage::load_read:
       if (!io) {
-        lost_a_slot_ = true;
+        ++lost_slots_;
         diag::warn("log", "{}: checkpoint slot {} cannot be read: {}", directory_, slot_,
                    io.error().text);
       } else {
@@ -221,7 +221,7 @@ void CheckpointFile::take_slot(std::size_t bytes) {
   }
   // A slot that was never written is no fault.
   if (all_zero(view.first(std::min<std::size_t>(view.size(), layout::header_bytes)))) return;
-  lost_a_slot_ = true;
+  ++lost_slots_;
   diag::warn("log", "{}: checkpoint slot {} is not used: {}", directory_, slot_,
              slot ? std::string("it belongs to another log") : slot.error().text);
 }

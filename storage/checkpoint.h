@@ -29,8 +29,9 @@ class CheckpointFile {
   // is damaged is named in diag, a file that is not there is none. The caller makes the name of a
   // file that is there durable, unless what it says is clean.
   void load(TopicId topic, PartitionIndex partition, Loaded done);
-  // Whether load met a slot that was written once and tells nothing any more.
-  bool lost_a_slot() const { return lost_a_slot_; }
+  // Whether load met two slots that were written once and tell nothing any more. A loss of power
+  // can do that to one, which alone was the first write of a young log.
+  bool lost_both_slots() const { return lost_slots_ == 2; }
   // Gives both slots the blocks for states of up to `bytes`, durably, making the file if needed.
   // Where the file system gives none ahead, it is no more than the file's length.
   void reserve(std::size_t bytes, Written done);
@@ -82,7 +83,7 @@ class CheckpointFile {
   Buffer slab_;
   int slot_ = 0;
   int newest_slot_ = 1;
-  bool lost_a_slot_ = false;
+  int lost_slots_ = 0;
   std::uint64_t generation_ = 0;
   TopicId topic_;
   PartitionIndex partition_ = 0;

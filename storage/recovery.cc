@@ -139,8 +139,9 @@ void Recovery::on_headers() {
     log_.producers.restore(checkpoint_->producers);
   } else if (!segments.empty()) {
     log_.start_offset = segments.front()->base();
-  } else if (checkpoint_file_.lost_a_slot()) {
-    // A log that was trimmed to its end has no segment: where it goes on stands there alone.
+  } else if (checkpoint_file_.lost_both_slots()) {
+    // A log that was trimmed to its end has no segment: where it goes on stands there alone, and
+    // was not the first thing to be written there.
     return finish(fail(Errc::storage_error,
                        fmt::format("{}: there is no segment, and the checkpoint cannot be read: "
                                    "which offsets were given is not known; put the file back from "

@@ -52,3 +52,16 @@ TEST_CASE(
   REQUIRE(f.storage.log().durable_end() == f.acked_end);
   f.require_alive();
 }
+
+TEST_CASE("ST-08 ST-30 a young log whose first checkpoint was torn is empty, not lost") {
+  LogFixture f(1, {.log = small_log_options(), .pool_bytes = 0});
+  f.close();
+  // A loss of power in the middle of the first write of all.
+  auto& disk = f.storage.disk();
+  const auto path = f.storage.path(checkpoint_file_name);
+  std::vector<std::byte> bytes(4096, std::byte{0xa5});
+  disk.write_file(path, bytes);
+  f.open();
+  f.put_many(1);
+  f.require_alive();
+}
