@@ -46,6 +46,7 @@ struct Counts {
   std::map<std::uint32_t, PartitionCount> partitions;
   PartitionCount all;
   double seconds = 0;
+  bool all_put = true;  // the target took what was read
 };
 
 // Holds events back so that the pauses between them are those of their times, divided by the speed.
@@ -128,7 +129,7 @@ std::string to_json_text(const ReplayArguments& arguments, const Counts& counts)
 }
 
 std::string to_text(const ReplayArguments& arguments, const Counts& counts) {
-  const char* verb = arguments.dry_run ? "would replay" : "replayed";
+  const char* verb = arguments.dry_run ? "would replay" : counts.all_put ? "replayed" : "read";
   std::string out = fmt::format("{} {}, {}, in {}\n", verb, human_count(counts.all.events, "event"),
                                 human_bytes(counts.all.bytes), human_seconds(counts.seconds));
   if (counts.partitions.empty()) return out;
@@ -201,6 +202,7 @@ int replay(const Context& context, const ReplayArguments& arguments) {
   const bool whole = put_all(context, *reader, *target, *speed, counts);
   int code = target->finish(whole);
   counts.seconds = monotonic_seconds() - begin;
+  counts.all_put = code == exit_code::done;
   if (code == exit_code::done && (reader->failed() || reader->had_holes()))
     code = exit_code::failed;
   if (code == exit_code::done && interrupted()) code = exit_code::interrupted;

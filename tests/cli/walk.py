@@ -637,6 +637,16 @@ def test_replay_follows_the_key_where_partitions_differ():
     assert len(places) == 7 and all(len(p) == 1 for p in places.values())
 
 
+def test_a_replay_whose_output_takes_nothing_does_not_claim_that_it_replayed():
+    name = new_topic()
+    mr("produce", name, stdin=b"a\nb\n").ok()
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([MILLRACE, "replay", name, "--offset", ":", "--broker", BROKER.endpoint], stdout=full,
+                              stderr=subprocess.PIPE, timeout=PATIENCE, text=True)
+    assert done.returncode == 1 and "cannot write events" in done.stderr, done
+    assert "read 2 events" in done.stderr and "replayed" not in done.stderr, done.stderr
+
+
 def test_replay_to_output_to_file_and_dry():
     name = new_topic()
     mr("produce", name, stdin=b"a\nb\nc\nd\n").ok()

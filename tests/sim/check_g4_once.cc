@@ -19,13 +19,29 @@ void check_g4_once(Oracle& oracle, const SentBatch& batch, std::uint64_t base,
                                 batch.producer_id, batch.epoch, batch.sequence, base, *batch.base));
 }
 
+namespace {
+
+// Of a session that may have been told by a damaged batch, less may be known than was acked.
+bool may_be_forgotten(Oracle& oracle, const PartitionRecord& part, std::uint64_t producer_id) {
+  if (part.was_lied_to || part.lost_checkpoint) return true;
+  for (const OffsetRange& rotten : part.rotten) {
+    const auto placed = part.placed.find(rotten.begin.value);
+    if (placed == part.placed.end()) return true;
+    const SentBatch* damaged = oracle.batch(placed->second.tag);
+    if (damaged == nullptr || damaged->producer_id == producer_id) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 // A session that the broker acked is known, and so are its newest batches. `batch` was sent by the
 // session's owner, whose sequences are right.
 void check_g4_answer(Oracle& oracle, const RequestRecord& request, const SentBatch& batch,
                      const Error& error) {
   if (request.expect != Expect::any || batch.producer_id == 0) return;
   const PartitionRecord& part = oracle.topics[batch.topic].parts[batch.partition];
-  if (part.was_lied_to || part.lost_checkpoint || part.is_rotten) return;
+  if (may_be_forgotten(oracle, part, batch.producer_id)) return;
   const auto found = part.sessions.find(batch.producer_id);
   if (found == part.sessions.end() || !found->second.has_ack) return;
   const SessionRecord& session = found->second;

@@ -303,6 +303,22 @@ TEST_CASE("the excuses of rot hold for the fenced batch and its session alone") 
   REQUIRE(h.verdict() == "G8");
 }
 
+TEST_CASE("G4 a damaged batch excuses that its session is forgotten, and no other one") {
+  const auto forgotten = [](std::uint64_t damaged_by) {
+    History h;
+    SentBatch& damaged = h.sent(0);
+    damaged.producer_id = damaged_by;
+    h.place(damaged, 0);
+    h.place(h.sent(2), 2);
+    h.part().rotten.push_back({Offset{0}, Offset{2}});
+    h.part().is_rotten = true;
+    check_g4_answer(h.oracle, {}, h.sent(4), {Errc::unknown_producer, "who?"});
+    return h.verdict();
+  };
+  REQUIRE(forgotten(session) == "kept");
+  REQUIRE(forgotten(session + 1) == "G4");
+}
+
 TEST_CASE("G8 PS-07 is broken by an append time that is not of the broker's clock") {
   History h;
   h.oracle.wall_max = WallTime{5};
