@@ -108,11 +108,11 @@ void Clients::keep(ClientHandle client, Reply&& reply) {
   Client& state = entry(client);
   if (state.gone) return drop(reply);
   const std::size_t bytes = cost_of(reply);
-  // Data was let in by room(), so it always has its place; what is dropped is what a client
-  // provokes without reading.
+  // Data was let in by room(), and a large reply to a client that holds nothing by check_room(), so
+  // they always have their place; what is dropped is what a client provokes without reading.
   const std::uint64_t held = state.held_bytes + environment_.clients.pinned_bytes(client);
-  const bool full =
-      state.held_bytes + bytes > limits_.client_bytes_max || total_bytes() + bytes > all_max(held);
+  const bool full = (state.held_bytes > 0 && state.held_bytes + bytes > limits_.client_bytes_max) ||
+                    total_bytes() + bytes > all_max(held);
   if (full && !carries_data(reply)) {
     drop(reply);
     return forget_if_idle(client);

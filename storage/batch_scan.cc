@@ -69,24 +69,18 @@ ScanStep scan_batch(const ScanWindow& window, Position from, Position file_end,
 }
 
 std::optional<FoundBatch> find_batch(const ScanWindow& window, Position from,
-                                     std::uint64_t segment_id, Offset offset_min) {
+                                     std::optional<std::uint64_t> segment_id, Offset offset_min) {
   for (Position at{align_up(from.value, layout::batch_alignment)};
        at + layout::header_bytes <= window.end(); at = at + layout::batch_alignment) {
     const ByteView rest = from_position(window, at);
     if (load_le<std::uint32_t>(rest.data()) != layout::magic) continue;
     const auto header = parse_batch_header(rest);
-    if (!header || header->base_offset < offset_min || !is_in_place(*header, at, segment_id))
+    if (!header || header->base_offset < offset_min ||
+        !is_in_place(*header, at, segment_id.value_or(header->segment_id)))
       continue;
-    if (rest.size() >= header->batch_bytes() && !BatchView::parse(rest)) continue;
     return FoundBatch{*header, at};
   }
   return std::nullopt;
-}
-
-bool has_header(const ScanWindow& window, Position at, std::uint64_t segment_id) {
-  if (at < window.at || at + layout::header_bytes > window.end()) return false;
-  const auto header = parse_batch_header(from_position(window, at));
-  return header && is_in_place(*header, at, segment_id);
 }
 
 bool proves_damage(const FoundBatch& behind, Position bad, Offset next_offset, bool gap_is_dirty) {

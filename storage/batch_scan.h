@@ -44,17 +44,15 @@ struct ScanStep {
 ScanStep scan_batch(const ScanWindow& window, Position from, Position file_end,
                     const ScanExpectation& expect);
 
-// The first batch header after `from` that is whole, verified and in its place, with an offset
-// of at least `offset_min`. Its body is verified too when the window holds all of it.
+// The first batch header at or behind `from` that is whole, verified and in its place, with an
+// offset of at least `offset_min`. What it says was so when it was written, whatever became of its
+// body since: that is not looked at. Without a segment's id: of any.
 struct FoundBatch {
   BatchHeader header;
   Position position;
 };
 std::optional<FoundBatch> find_batch(const ScanWindow& window, Position from,
-                                     std::uint64_t segment_id, Offset offset_min);
-
-// Whether the header of a batch of this segment stands at `at`, whatever became of its body.
-bool has_header(const ScanWindow& window, Position at, std::uint64_t segment_id);
+                                     std::optional<std::uint64_t> segment_id, Offset offset_min);
 
 // Whether what should have followed at `bad` was durable once. `behind` was submitted when
 // everything below its durable_position was. If that is the end of the block of `bad`, only padding

@@ -407,8 +407,8 @@ Result<void> DataDirectory::refuse_other_owner() const {
   if (!segment) return {};
   return refuse(fmt::format(
       "{}/{} is of data directory {}, but every segment here is of {} (one is {}); put the "
-      "identity "
-      "file of {} back, or, if these segments were copied here by mistake, move them away",
+      "identity file of {} back, or, if these segments were copied here by mistake, move them "
+      "away",
       path_, identity_name, identity_.cluster_id.to_hex(), segment->owner.to_hex(), segment->path,
       segment->owner.to_hex()));
 }

@@ -10,6 +10,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace millrace {
 
@@ -79,6 +80,7 @@ void Recovery::step(IoResult io) {
       if (!io) return finish(fail(io.error()));
       if (place_is_wrong_ || last_found_.went_on_behind) return remember_end();
       return cut_tail();
+    case Stage::close_refused: return finish({});
     case Stage::close_failed: return call_last(done_, fail(std::move(error_)));
     case Stage::idle: break;
   }
@@ -340,12 +342,18 @@ void Recovery::remember_end() {
   checkpoint_file_.write(std::move(end), [this](auto remembered) {
     if (remembered) return cut_tail();
     if (remembered.error().code != Errc::storage_full) return finish(fail(remembered.error()));
-    // Nothing may change, and all can be read.
-    log_.refusal = fmt::format("{}: {}; free space and restart the broker (reads go on)",
-                               identity_.directory, remembered.error().text);
-    log_.refusal_code = Errc::storage_error;
-    finish({});
+    leave_as_it_is(remembered.error());
   });
+}
+
+// Nothing may change, and all can be read: the file is not left open for a writer to make it grow.
+void Recovery::leave_as_it_is(Error reason) {
+  log_.refusal = fmt::format("{}: {}; free space and restart the broker (reads go on)",
+                             identity_.directory, reason.text);
+  log_.refusal_code = Errc::storage_error;
+  log_.segments.back()->active = false;
+  stage_ = Stage::close_refused;
+  environment_.disk.close(io_, std::exchange(recovered_.active_file, {}));
 }
 
 void Recovery::cut_tail() {

@@ -54,6 +54,7 @@ class Recovery {
   void open_active();
   void remember_end();
   void cut_tail();
+  void leave_as_it_is(Error reason);
   void finish(Result<void> outcome);
   void refuse(std::string reason);
   bool nothing_new_since_close() const;
@@ -67,6 +68,7 @@ class Recovery {
     sync_names,
     open_active,
     sync_active,
+    close_refused,
     close_failed
   } stage_ = Stage::idle;
   LogEnvironment environment_;

@@ -116,15 +116,14 @@ void SegmentScan::end_of_batches() {
 }
 
 void SegmentScan::search() {
-  // What there is of the batch that was refused must not be made whole by what comes to lie behind.
-  if (search_at_ == at_ && !plan_.end_offset && has_header(window_, at_, plan_.segment_id))
-    found_.tail_is_dirty = true;
   for (;;) {
     const auto behind = find_batch(window_, search_at_, plan_.segment_id, expect_.next_offset);
     if (!behind || behind->position >= search_end_) break;
     // At the bad place itself only a later batch goes on: one that the log put where missing ones
-    // had been. The expected one has just been refused.
+    // had been. The expected one has just been refused, and what there is of it must not be made
+    // whole by what comes to lie behind.
     if (behind->position == at_ && behind->header.base_offset == expect_.next_offset) {
+      if (!plan_.end_offset) found_.tail_is_dirty = true;
       search_at_ = at_ + 8;
       continue;
     }

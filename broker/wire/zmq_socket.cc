@@ -76,8 +76,8 @@ Result<ZmqSocket> ZmqSocket::open(void* context, int type) {
 ZmqSocket::~ZmqSocket() {
   if (!socket_) return;
   CHECK(std::this_thread::get_id() == owner_, "a socket is closed by its owner");
-  // A name of this process is free at once; by closing alone, when libzmq's own thread comes to it.
-  if (!inproc_name_.empty()) zmq_unbind(socket_.get(), inproc_name_.c_str());
+  // Names of this process are free at once; by closing alone, when libzmq's own thread comes to it.
+  for (const std::string& name : inproc_names_) zmq_unbind(socket_.get(), name.c_str());
 }
 
 void* ZmqSocket::handle() {
@@ -108,7 +108,7 @@ Result<std::string> ZmqSocket::bind(const std::string& endpoint) {
       return fail(listen_error(endpoint, error, zmq_strerror(error)));
     poll(nullptr, 0, bind_pause_ms);
   }
-  if (endpoint.starts_with("inproc://")) inproc_name_ = endpoint;
+  if (endpoint.starts_with("inproc://")) inproc_names_.push_back(endpoint);
   return last_endpoint(handle());
 }
 

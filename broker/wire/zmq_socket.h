@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace millrace {
 
@@ -61,7 +62,7 @@ class ZmqSocket {
   explicit ZmqSocket(void* socket) : socket_(socket) {}
   void* handle();
   std::unique_ptr<void, Close> socket_;
-  std::string inproc_name_;  // bound
+  std::vector<std::string> inproc_names_;  // bound
   std::thread::id owner_ = std::this_thread::get_id();
 };
 

@@ -114,6 +114,7 @@ void PartitionCheck::read_checkpoint() {
   if (!bytes) return inspection_.fault(file, bytes.error().text);
   std::vector<Checkpoint> valid;
   std::vector<std::size_t> damaged;
+  std::size_t lost = 0;  // written once, and of no use to this log
   std::uint64_t damaged_generation = 0;
   for (std::size_t slot = 0; slot < 2; ++slot) {
     const std::size_t at = slot * checkpoint_layout::slot_bytes;
@@ -123,11 +124,13 @@ void PartitionCheck::read_checkpoint() {
     if (all_zero(view)) continue;
     auto checkpoint = decode_checkpoint(view);
     if (!checkpoint) {
+      ++lost;
       damaged.push_back(slot);
       if (view.size() >= checkpoint_generation_at + 8)
         damaged_generation = load_le<std::uint64_t>(view.data() + checkpoint_generation_at);
     } else if (checkpoint->topic_id != owner_.topic_id ||
                checkpoint->partition != owner_.partition) {
+      ++lost;
       inspection_.fault(file, at,
                         fmt::format("slot {} belongs to another log: topic {} partition {}", slot,
                                     checkpoint->topic_id.to_hex(), checkpoint->partition));
@@ -145,6 +148,11 @@ void PartitionCheck::read_checkpoint() {
     if (checkpoint_ && damaged.size() == 1 && damaged_generation == checkpoint_->generation + 1) {
       inspection_.note(file, at, checkpoint_->durable_end.value,
                        fmt::format("slot {} is torn; the other slot counts", slot));
+    } else if (segments_.empty() && lost == 1) {
+      inspection_.note(file,
+                       fmt::format("slot {} is torn and the other was never written: the first "
+                                   "write of a young log; a broker begins at offset 0",
+                                   slot));
     } else {
       inspection_.fault(file, at, fmt::format("checkpoint slot {} does not verify", slot));
     }
@@ -224,9 +232,8 @@ void PartitionCheck::check_segment(std::size_t at) {
   }
   if (!entry.header) {
     // What was wrong with the header is said; this says what it costs.
-    const Offset lost_end =
-        end.value_or(checkpoint_ ? std::max(checkpoint_->durable_end, entry.base) : entry.base);
-    inspection_.fault(entry.file, 0, {entry.base, lost_end}, "nothing of this segment can be read");
+    inspection_.fault(entry.file, 0, {entry.base, end.value_or(end_of_unreadable(entry))},
+                      "nothing of this segment can be read");
     return;
   }
   if (!is_last && segments_[at + 1].header) check_link(entry, segments_[at + 1]);
@@ -245,6 +252,18 @@ void PartitionCheck::check_segment(std::size_t at) {
                         "the segment does not follow the last batch of the one before it");
   }
   if (is_last) check_end(entry);
+}
+
+// As log repair fences it, see partition_repair.cc.
+Offset PartitionCheck::end_of_unreadable(const Entry& newest) const {
+  const Offset known = checkpoint_ ? checkpoint_->durable_end : newest.base;
+  const auto file = FileReader::open(inspection_.full_path(newest.file));
+  const bool is_named = checkpoint_ && checkpoint_->segment_base == newest.base;
+  const auto end = file ? end_by_batch_headers(*file, newest.base,
+                                               is_named ? std::optional(checkpoint_->segment_id)
+                                                        : std::nullopt)
+                        : std::optional<Offset>();
+  return std::max({newest.base + 1, known, end ? end->value_or(newest.base) : newest.base});
 }
 
 void PartitionCheck::check_link(const Entry& before, const Entry& after) {

@@ -71,27 +71,14 @@ Result<Offset> PartitionRepair::end_of(std::size_t segment) const {
 }
 
 // Of the newest segment, whose header does not verify: behind what a checkpoint vouches for, and
-// behind its batches where a checkpoint has kept its id. They are not served, their offsets were
-// given.
+// behind its batches. They are not served, their offsets were given.
 Result<Offset> PartitionRepair::end_of_unreadable(const SegmentOnDisk& segment,
-                                                  std::uint64_t segment_id) const {
-  const Offset least = std::max(files_.known_end(), segment.base + 1);
-  if (segment_id == 0) return least;
+                                                  std::optional<std::uint64_t> segment_id) const {
   const auto file = FileReader::open(files_.full(segment.file));
   if (!file) return fail(file.error());
-  std::array<std::byte, batch_layout::header_bytes> bytes{};
-  const auto size = file->read(segment_layout::first_batch_position.value, bytes);
-  if (!size) return fail(size.error());
-  const auto first = parse_batch_header(ByteView(bytes).first(*size));
-  if (!first || first->segment_id != segment_id) return least;
-  SegmentOnDisk named = segment;
-  named.header.emplace();
-  named.header->segment_id = segment_id;
-  named.header->base_offset = segment.base;
-  named.header->previous_crc = first->previous_crc;
-  const auto walked = walk_events(files_, named, Offset{0}, std::nullopt);
-  if (!walked) return fail(walked.error());
-  return std::max(least, walked->end);
+  const auto end = end_by_batch_headers(*file, segment.base, segment_id);
+  if (!end) return fail(end.error());
+  return std::max({files_.known_end(), segment.base + 1, end->value_or(segment.base)});
 }
 
 // -- fence: an empty segment in the place of the missing ones
@@ -170,10 +157,11 @@ Result<void> PartitionRepair::plan_fence() {
                              ? &*segments[segments.size() - 2].header
                              : nullptr;
     const bool is_named = checkpoint && checkpoint->segment_base == last.base;
-    const auto end = end_of_unreadable(last, is_named ? checkpoint->segment_id : 0);
+    const auto id = is_named ? std::optional(checkpoint->segment_id) : std::nullopt;
+    const auto end = end_of_unreadable(last, id);
     if (!end) return fail(end.error());
     plan_.moved.push_back(last.file);
-    fence_end({last.base, *end}, before, is_named ? checkpoint->segment_id : 0);
+    fence_end({last.base, *end}, before, id.value_or(0));
   } else if (vouches && checkpoint->segment_base > last.base) {
     const auto end = end_of(segments.size() - 1);
     if (!end) return fail(end.error());
@@ -300,6 +288,7 @@ Result<void> PartitionRepair::apply() {
   if (plan_.cut) {
     if (auto ok = copy_file(files_.full(*plan_.cut), files_.full(quarantine_name(*plan_.cut))); !ok)
       return ok;
+    if (auto ok = sync_directory(quarantine); !ok) return ok;
   }
   for (const std::string& file : plan_.moved) {
     if (wish_.kind == RepairKind::fence) break;  // each goes when its fence takes its place
@@ -314,7 +303,6 @@ Result<void> PartitionRepair::apply() {
   }
   if (auto ok = write_fences(); !ok) return ok;
   if (auto ok = sync_directory(files_.full(files_.directory)); !ok) return ok;
-  if (auto ok = sync_directory(quarantine); !ok) return ok;
   if (wish_.kind == RepairKind::before) return write_checkpoint();
   return {};
 }
@@ -325,9 +313,11 @@ std::string PartitionRepair::quarantine_name(const std::string& file) const {
       [&](const std::string& path) { return path_exists(files_.full(path)); });
 }
 
-// The index is derived data, and of no use without its segment.
+// Its new name is durable before the old one may go for good. The index is derived data, and of no
+// use without its segment.
 Result<void> PartitionRepair::move_away(const std::string& file) const {
   if (auto ok = move_file(files_.full(file), files_.full(quarantine_name(file))); !ok) return ok;
+  if (auto ok = sync_directory(files_.full(std::string(quarantine_directory))); !ok) return ok;
   const Offset base = *parse_segment_file_name(base_name(file));
   return remove_if_there(files_.full(join_path(files_.directory, index_file_name(base))));
 }

@@ -25,18 +25,40 @@ std::optional<SegmentHeader> read_header(const FileReader& file) {
 }  // namespace
 
 std::optional<Offset> end_by_successor(const std::string& path, const SegmentHeader& header) {
-  std::error_code ignored;
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const auto names = list_directory(folder.empty() ? "." : folder.string());
+  if (!names) return std::nullopt;
   std::optional<Offset> next;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(folder.empty() ? "." : folder, ignored)) {
-    const auto base = parse_segment_file_name(entry.path().filename().string());
+  for (const std::string& name : *names) {
+    const auto base = parse_segment_file_name(name);
     if (base && *base > header.base_offset && (!next || *base < *next)) next = base;
   }
   if (!next) return std::nullopt;
   const auto file = FileReader::open((folder / segment_file_name(*next)).string());
   const auto behind = file ? read_header(*file) : std::nullopt;
   return behind && behind->previous_segment_id == header.segment_id ? next : std::nullopt;
+}
+
+Result<std::optional<Offset>> end_by_batch_headers(const FileReader& file, Offset base,
+                                                   std::optional<std::uint64_t> segment_id) {
+  std::optional<Offset> end;
+  std::vector<std::byte> bytes(window_bytes_min);
+  Position at = segment_layout::first_batch_position;
+  while (at.value + layout::header_bytes <= file.bytes()) {
+    const auto have = file.read(at.value, bytes);
+    if (!have) return fail(have.error());
+    if (*have < layout::header_bytes) break;
+    const ScanWindow window{ByteView(bytes).first(*have), at};
+    for (auto found = find_batch(window, at, segment_id, base); found;
+         found = find_batch(window, found->position + layout::batch_alignment, segment_id, base)) {
+      segment_id = found->header.segment_id;
+      end = std::max(end.value_or(base), found->header.end_offset());
+    }
+    // A header that straddles the window's end is found in the next one.
+    at = Position{align_down(window.end().value - layout::header_bytes, layout::batch_alignment) +
+                  layout::batch_alignment};
+  }
+  return end;
 }
 
 SegmentWalk::SegmentWalk(const FileReader& file, WalkPlan plan, Visitor visit, Progress progress)
@@ -107,7 +129,8 @@ Result<bool> SegmentWalk::go_on_behind() {
   const Position boundary{align_up(bad.value, layout::commit_alignment)};
   const auto padding = window_bytes().first(std::min<std::size_t>(boundary - bad, window_size_));
   const bool was_durable = plan_.end_offset.has_value() || next_offset_ < plan_.durable_end;
-  const bool gap_is_dirty = !was_durable && !all_zero(padding);
+  const bool padding_is_dirty = !all_zero(padding);
+  const bool gap_is_dirty = !was_durable && padding_is_dirty;
   bool dirty = gap_is_dirty || (!was_durable && claims_segment(boundary));
   std::optional<FoundBatch> first_behind;
   Position search = bad;
@@ -123,7 +146,9 @@ Result<bool> SegmentWalk::go_on_behind() {
       if (!first_behind) first_behind = found;
       if (was_durable || proves_damage(*found, bad, next_offset_, gap_is_dirty)) {
         const OffsetRange lost{next_offset_, first_behind->header.base_offset};
-        result_.damage.push_back({bad, lost, std::move(reason)});
+        // Nothing is lost where only padding lies between, which may be damaged as well.
+        if (!lost.empty() || padding_is_dirty)
+          result_.damage.push_back({bad, lost, std::move(reason)});
         at_ = first_behind->position;
         next_offset_ = first_behind->header.base_offset;
         result_.end_position = at_;

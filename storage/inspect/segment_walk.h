@@ -48,6 +48,14 @@ struct WalkResult {
 // its batches, and what does not verify in it is damage.
 std::optional<Offset> end_by_successor(const std::string& path, const SegmentHeader& header);
 
+// How far the offsets of a segment went whose own header does not verify: the end of the furthest
+// batch header in it that does. `segment_id`: if it is known; otherwise that of the first batch
+// header from offset `base` on (a file that was used before has those of an older segment behind
+// its own). Nothing: no header verifies.
+// Errors: storage_error for a failed read.
+Result<std::optional<Offset>> end_by_batch_headers(const FileReader& file, Offset base,
+                                                   std::optional<std::uint64_t> segment_id);
+
 class SegmentWalk {
  public:
   // Of every verified batch; its bytes live for the call.

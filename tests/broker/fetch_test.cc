@@ -247,6 +247,19 @@ TEST_CASE("PR-14: who holds nothing gets a large list though others hold all the
   CHECK(by_own.text.find("reply_bytes_max") == std::string::npos);
 }
 
+TEST_CASE("PR-14: a list larger than one client may hold waits for a client that is busy") {
+  BrokerOptions options = small_broker_options();
+  options.limits.client_bytes_max = 64 * KiB;
+  WithTopic shard(options);
+  for (int i = 0; i < 700; ++i) shard.create(fmt::format("{:0>100}", i));
+  shard.clients.room[ShardFixture::alice] = 0;
+  const auto id = shard.send(ListTopicsRequest{});
+  shard.settle();
+  CHECK_FALSE(shard.has_reply(id));
+  shard.clients.room.clear();
+  CHECK(shard.expect<TopicListReply>(shard.wait(id)).topics.size() == 701);
+}
+
 TEST_CASE("PR-14: what the port has taken for a client counts until the network has it") {
   WithTopic shard;
   shard.must_produce("orders", "x");

@@ -53,6 +53,11 @@ std::optional<std::vector<std::pair<std::uint64_t, std::uint64_t>>> ranges(
   return out;
 }
 
+// Of a batch's checksums: of the two fields as they lie there.
+std::uint32_t seed_of(ByteView header) {
+  return naive_crc32c({header.subspan(72, 8), header.subspan(24, 8)});
+}
+
 ByteView view(const flatbuffers::Vector<std::uint8_t>* bytes) {
   return {reinterpret_cast<const std::byte*>(bytes->Data()), bytes->size()};
 }
@@ -70,7 +75,7 @@ std::uint32_t naive_crc32c(const std::vector<ByteView>& parts) {
   return crc ^ 0xFFFFFFFF;
 }
 
-std::optional<NaiveBatch> naive_batch(ByteView bytes) {
+std::optional<NaiveBatch> naive_header(ByteView bytes) {
   if (bytes.size() < 96 || as_text(bytes.first(4)) != "MRB1") return std::nullopt;
   NaiveBatch batch;
   batch.codec = static_cast<std::uint8_t>(bytes[5]);
@@ -83,9 +88,7 @@ std::optional<NaiveBatch> naive_batch(ByteView bytes) {
   batch.previous_crc = u32(bytes, 80);
   batch.durable_position = u32(bytes, 84);
   batch.header_crc = u32(bytes, 92);
-  // The seed is of the two fields as they lie there.
-  const std::uint32_t seed = naive_crc32c({bytes.subspan(72, 8), bytes.subspan(24, 8)});
-  if ((naive_crc32c({bytes.first(92)}) ^ seed) != batch.header_crc) return std::nullopt;
+  if ((naive_crc32c({bytes.first(92)}) ^ seed_of(bytes)) != batch.header_crc) return std::nullopt;
   constexpr std::uint64_t mib = 1 << 20;
   if (static_cast<std::uint8_t>(bytes[4]) != 1 || number(bytes, 6, 2) != 0 || batch.codec > 2 ||
       batch.body_bytes < 1 || batch.body_bytes > 64 * mib || batch.raw_bytes < 1 ||
@@ -94,9 +97,14 @@ std::optional<NaiveBatch> naive_batch(ByteView bytes) {
     return std::nullopt;
   if (batch.codec == 0 && batch.raw_bytes != batch.body_bytes) return std::nullopt;
   if (batch.raw_bytes > std::uint64_t{1'024} * batch.body_bytes) return std::nullopt;
-  if (bytes.size() - 96 < batch.body_bytes) return std::nullopt;
-  batch.body = bytes.subspan(96, batch.body_bytes);
-  if ((naive_crc32c({batch.body}) ^ seed) != u32(bytes, 88)) return std::nullopt;
+  return batch;
+}
+
+std::optional<NaiveBatch> naive_batch(ByteView bytes) {
+  auto batch = naive_header(bytes);
+  if (!batch || bytes.size() - 96 < batch->body_bytes) return std::nullopt;
+  batch->body = bytes.subspan(96, batch->body_bytes);
+  if ((naive_crc32c({batch->body}) ^ seed_of(bytes)) != u32(bytes, 88)) return std::nullopt;
   return batch;
 }
 

@@ -23,6 +23,8 @@ struct NaiveBatch {
   std::size_t bytes() const { return 96 + std::size_t{body_bytes}; }
 };
 
+// The header of the batch at the front of `bytes`, verified; without its body.
+std::optional<NaiveBatch> naive_header(ByteView bytes);
 // The batch at the front of `bytes`, header and body verified.
 std::optional<NaiveBatch> naive_batch(ByteView bytes);
 

@@ -226,7 +226,12 @@ void run(ByteView input) {
     return is_segment_of(storage.identity(), file.first, file.second);
   });
   CHECK(opened.has_value() || !has_segment, "a log opens whatever its files hold");
-  if (!opened) return;
+  if (!opened) {
+    inspect::PartitionReport partition;
+    const auto report = checked_offline(files, storage.identity(), partition);
+    CHECK(!report.faults.empty(), "the offline check tells why a log does not open");
+    return;
+  }
   Seen first(storage);
   {
     inspect::PartitionReport partition;

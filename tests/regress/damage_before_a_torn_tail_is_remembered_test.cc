@@ -1,6 +1,7 @@
 // A commit that was durable and then damaged is told from a torn one by what lies behind it. Where
 // that was only a torn tail, recovery cut it off, and the next recovery took the damaged commit,
 // with the whole batches in it that had been served meanwhile, for torn as well.
+#include "storage/batch_scan.h"
 #include "tests/storage/log_fixture.h"
 
 #include <catch2/catch.hpp>
@@ -84,7 +85,12 @@ TEST_CASE("ST-39 G6 the same when that recovery is cut short at any of its opera
 // | A | B (damaged) | C, of which the header arrived |     and no checkpoint
 //
 // C's header proves that B was durable. B was fenced, and its offset was given to the next event.
+//
+// A file goes on behind a torn commit where blocks were given ahead: C's body is seen to be wrong at
+// once, and its header was not believed then.
 TEST_CASE("G2 ST-05 the offsets of damage are not given again where all behind it is torn") {
+  const bool goes_on = GENERATE(false, true);
+  INFO("the file " << (goes_on ? "goes on in zeros" : "ends") << " behind the sector that arrived");
   auto options = small_log_options();
   options.checkpoint_idle = seconds(1'000'000);
   LogFixture f(3, {.log = options});
@@ -96,7 +102,9 @@ TEST_CASE("G2 ST-05 the offsets of damage are not given again where all behind i
   auto files = f.storage.disk().files();
   auto& segment = files.at(damaged.first);
   segment.at(damaged.second + batch_layout::header_bytes + 40) ^= std::byte{1};
+  const std::size_t size = segment.size();
   segment.resize(torn.second + 4096);
+  if (goes_on) segment.resize(size);
   files.erase(f.storage.path("checkpoint"));
   f.storage.disk().restore(files);
 
@@ -150,5 +158,53 @@ TEST_CASE("G1 ST-05 what a torn commit proved is remembered though it is seen to
   bytes.at(torn.second + 2000) ^= std::byte{1};
   f.storage.disk().write_file(torn.first, bytes);
   f.open();
+  require_b_is_served(f, scene);
+}
+
+// | A  zeros | B, of which not all arrived |     and no checkpoint
+//
+// B begins at a block of its own, behind the zeros that fill A's. It was neither cut nor told.
+TEST_CASE("ST-03 a torn batch that begins behind padding is cut") {
+  const std::size_t flip = GENERATE(40, 5000);
+  INFO("the byte " << flip << " behind the header is wrong");
+  auto options = small_log_options();
+  options.checkpoint_idle = seconds(1'000'000);
+  LogFixture f(5, {.log = options});
+  f.put(make_batch("A"));
+  f.put(make_batch_of_bytes(6000));
+  const auto torn = f.place_of(Offset{1});
+  f.storage.crash(CrashPolicy::none());
+  auto files = f.storage.disk().files();
+  files.at(torn.first).at(torn.second + batch_layout::header_bytes + flip) ^= std::byte{1};
+  files.erase(f.storage.path("checkpoint"));
+  f.storage.disk().restore(files);
+  f.open();
+  REQUIRE(f.storage.log().durable_end() == Offset{1});
+  const Bytes after = f.storage.disk().read_file(torn.first);
+  REQUIRE(torn.second % 4096 == 0);
+  REQUIRE(all_zero(ByteView(after).subspan(std::min<std::size_t>(torn.second, after.size()))));
+}
+
+// A full disk has no room for the checkpoint that remembers the end: nothing may change then. The
+// file was left open for writing, and room was made in it for the next batches.
+TEST_CASE("ST-12 ST-39 a log whose end cannot be remembered is left as it is, and can be read") {
+  auto options = small_log_options();
+  options.checkpoint_idle = seconds(1'000'000);
+  LogFixture f(6, {.log = options});
+  const Scene scene = make_scene(f);
+  f.storage.disk().restore(scene.files);
+  f.storage.disk().inject({.call = Call::synced_write,
+                           .error = Errc::storage_full,
+                           .for_ever = true,
+                           .path = "checkpoint"});
+  f.open();
+  REQUIRE(f.storage.log().refusal().find("free space and restart") != std::string::npos);
+  require_b_is_served(f, scene);
+  REQUIRE(f.storage.disk().open_files() == 0);
+  f.storage.crash(CrashPolicy::none());
+  f.storage.disk().lift_faults();
+  REQUIRE(f.storage.disk().files() == scene.files);
+  f.open();
+  REQUIRE(f.storage.log().refusal() == "");
   require_b_is_served(f, scene);
 }

@@ -3,7 +3,7 @@
 #include "storage/inspect/partition_repair.h"
 
 #include "storage/data_directory.h"
-#include "storage/inspect/directory_check.h"
+#include "storage/inspect/partition_check.h"
 #include "storage/log_files.h"
 #include "tests/storage/log_fixture.h"
 #include "tests/support/temp_dir.h"
@@ -236,28 +236,73 @@ TEST_CASE(
   }
 }
 
+// The checkpoint knows nothing of the newest segment, or there is none: what its batches say of
+// themselves is all there is.
+TEST_CASE("G2 ST-09 a fence over an unreadable newest segment reaches over all its batches") {
+  const bool has_checkpoint = GENERATE(false, true);
+  const auto damaged = GENERATE(std::size_t{100}, std::size_t{4096});
+  INFO((has_checkpoint ? "with" : "without") << " a checkpoint, damaged up to " << damaged);
+  Repaired r;
+  r.flip(3, 100);
+  if (damaged > 100) r.flip(3, damaged + 20);  // the header of the first batch
+  const std::string path = r.real_directory() + "/" + std::string(checkpoint_file_name);
+  fs::remove(path);
+  Checkpoint checkpoint;  // of a time before the newest segment
+  checkpoint.topic_id = r.f.storage.identity().topic_id;
+  checkpoint.generation = 1;
+  checkpoint.durable_end = r.bases[1];
+  if (has_checkpoint) r.write(path, encode_checkpoint(checkpoint));
+  const OffsetRange hole{r.bases[3], r.end};
+  Inspection inspection(r.directory.path(), Depth::verify, {});
+  const LogIdentity& log = r.f.storage.identity();
+  PartitionCheck(inspection, {log.cluster_id, log.topic_id, log.partition},
+                 "topics/" + r.topic() + "/0")
+      .run();
+  const auto& faults = inspection.report.faults;
+  CHECK(std::any_of(faults.begin(), faults.end(), [&](const Finding& fault) {
+    return fault.begin_offset == hole.begin.value && fault.end_offset == hole.end.value;
+  }));
+  CHECK(r.repair(RepairKind::fence).fenced == std::vector{hole});
+  r.forget_from(r.bases[3]);
+  r.open();
+  CHECK(r.f.storage.log().refusal() == "");
+  REQUIRE(r.f.storage.append_and_commit(make_batch("next"))->begin == r.end);
+  r.f.close();
+}
+
+// A file that was used before holds batches of its older segment behind its own.
+TEST_CASE("ST-09 batches of an older segment in the file of an unreadable one do not count") {
+  Repaired r;
+  auto bytes = r.files.at(r.f.storage.path(r.segments[3]));
+  bytes.resize(align_up(bytes.size(), 4096));
+  Bytes older = make_batch("of an older segment");
+  BatchPlace place;
+  place.base_offset = r.end + 1'000;
+  place.segment_id = 0xABCDEF;
+  place.position = place.durable_position = static_cast<std::uint32_t>(bytes.size());
+  stamp_batch(older, view_of(older).header(), place);
+  bytes.insert(bytes.end(), older.begin(), older.end());
+  r.write(r.real_directory() + "/" + r.segments[3], bytes);
+  fs::remove(r.real_directory() + "/" + std::string(checkpoint_file_name));
+  r.flip(3, 100);
+  CHECK(r.repair(RepairKind::fence).fenced == std::vector<OffsetRange>{{r.bases[3], r.end}});
+}
+
 TEST_CASE("G2 ST-09 a fence over an unreadable newest segment is never empty") {
-  for (const bool has_checkpoint : {false, true}) {
-    INFO((has_checkpoint ? "with" : "without") << " a checkpoint");
-    Repaired r;
-    r.flip(3, 100);
-    const std::string path = r.real_directory() + "/" + std::string(checkpoint_file_name);
-    fs::remove(path);
-    Checkpoint checkpoint;  // of a time before the newest segment
-    checkpoint.topic_id = r.f.storage.identity().topic_id;
-    checkpoint.generation = 1;
-    checkpoint.durable_end = r.bases[1];
-    if (has_checkpoint) r.write(path, encode_checkpoint(checkpoint));
-    const OffsetRange hole{r.bases[3], r.bases[3] + 1};
-    CHECK(r.repair(RepairKind::fence).fenced == std::vector{hole});
-    r.forget_from(r.bases[3]);
-    r.open();
-    CHECK(r.f.storage.log().refusal() == "");
-    r.f.put_many(2);
-    CHECK(r.f.known.back().offsets.begin >= hole.end);
-    r.f.require_all_but({hole}, true);
-    r.f.close();
-  }
+  Repaired r;
+  auto bytes = r.files.at(r.f.storage.path(r.segments[3]));
+  std::fill(bytes.begin() + 100, bytes.end(), std::byte{0});
+  r.write(r.real_directory() + "/" + r.segments[3], bytes);
+  fs::remove(r.real_directory() + "/" + std::string(checkpoint_file_name));
+  const OffsetRange hole{r.bases[3], r.bases[3] + 1};
+  CHECK(r.repair(RepairKind::fence).fenced == std::vector{hole});
+  r.forget_from(r.bases[3]);
+  r.open();
+  CHECK(r.f.storage.log().refusal() == "");
+  r.f.put_many(2);
+  CHECK(r.f.known.back().offsets.begin >= hole.end);
+  r.f.require_all_but({hole}, true);
+  r.f.close();
 }
 
 TEST_CASE("ST-09 a trimmed segment that the checkpoint names is nothing to fence") {
@@ -301,6 +346,7 @@ TEST_CASE("ST-09 events behind the last checkpoint count where the newest header
   r.write(r.real_directory() + "/" + std::string(checkpoint_file_name),
           encode_checkpoint(checkpoint));
   r.flip(3, 100);
+  if (GENERATE(false, true)) r.flip(3, 4096 + 20);  // its first batch's header, too
   const auto plan = r.repair(RepairKind::fence);
   CHECK(plan.fenced == std::vector<OffsetRange>{{r.bases[3], r.end}});
   r.open();
@@ -372,7 +418,8 @@ TEST_CASE(
 
 TEST_CASE("a cut behind damage is refused and names where the damage begins") {
   Repaired r;
-  r.flip(3, 4096 + 3500);  // inside the second batch of the active segment
+  // In the second batch of the active segment, or in the zeros before it.
+  r.flip(3, GENERATE(4096 + 4096 + 500, 4096 + 3500));
   const auto repair = r.plan(RepairKind::from, r.end);
   REQUIRE_FALSE(repair);
   CHECK(repair.error().code == Errc::corrupt);
