@@ -259,10 +259,10 @@ Offset PartitionCheck::end_of_unreadable(const Entry& newest) const {
   const Offset known = checkpoint_ ? checkpoint_->durable_end : newest.base;
   const auto file = FileReader::open(inspection_.full_path(newest.file));
   const bool is_named = checkpoint_ && checkpoint_->segment_base == newest.base;
-  const auto end = file ? end_by_batch_headers(*file, newest.base,
-                                               is_named ? std::optional(checkpoint_->segment_id)
-                                                        : std::nullopt)
-                        : std::optional<Offset>();
+  const auto end =
+      file ? end_by_batch_headers(*file, newest.base,
+                                  is_named ? std::optional(checkpoint_->segment_id) : std::nullopt)
+           : std::optional<Offset>();
   return std::max({newest.base + 1, known, end ? end->value_or(newest.base) : newest.base});
 }
 

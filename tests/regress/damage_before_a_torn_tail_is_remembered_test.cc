@@ -86,8 +86,8 @@ TEST_CASE("ST-39 G6 the same when that recovery is cut short at any of its opera
 //
 // C's header proves that B was durable. B was fenced, and its offset was given to the next event.
 //
-// A file goes on behind a torn commit where blocks were given ahead: C's body is seen to be wrong at
-// once, and its header was not believed then.
+// A file goes on behind a torn commit where blocks were given ahead: C's body is seen to be wrong
+// at once, and its header was not believed then.
 TEST_CASE("G2 ST-05 the offsets of damage are not given again where all behind it is torn") {
   const bool goes_on = GENERATE(false, true);
   INFO("the file " << (goes_on ? "goes on in zeros" : "ends") << " behind the sector that arrived");
