@@ -333,9 +333,10 @@ std::optional<LogTail::Place> LogTail::durable_place() const {
   if (state_.segments.size() <= without_file) return std::nullopt;
   const Segment& last = *state_.segments[state_.segments.size() - 1 - without_file];
   if (!last.readable) return std::nullopt;
-  // Fenced at its end, it is looked at again from its start, and never appended to.
-  const bool fenced = state_.corrupt.reaches(state_.durable_end);
-  return Place{last.base(), last.header.segment_id, fenced ? Position{0} : last.end_position,
+  // Fenced at its end, or left as it was found, it is looked at again from its start, and never
+  // appended to.
+  const bool again = last.left_as_it_is || state_.corrupt.reaches(state_.durable_end);
+  return Place{last.base(), last.header.segment_id, again ? Position{0} : last.end_position,
                state_.last_crc};
 }
 

@@ -71,16 +71,15 @@ void Recovery::step(IoResult io) {
       recovered_.active_file = FileId{static_cast<std::int32_t>(*io)};
       if (nothing_new_since_close() && log_.durable_end == checkpoint_->durable_end &&
           !last_found_.tail_is_dirty && !place_is_wrong_)
-        return finish({});
+        return on_synced();
       // What was read may be in a cache only, when it was the process that died. It is durable
       // before anybody is told of it, and before anything is written because of it.
       stage_ = Stage::sync_active;
       return disk.sync_data(io_, recovered_.active_file);
     case Stage::sync_active:
       if (!io) return finish(fail(io.error()));
-      if (place_is_wrong_ || last_found_.went_on_behind) return remember_end();
-      return cut_tail();
-    case Stage::close_refused: return finish({});
+      return on_synced();
+    case Stage::close_left: return finish({});
     case Stage::close_failed: return call_last(done_, fail(std::move(error_)));
     case Stage::idle: break;
   }
@@ -225,8 +224,7 @@ void Recovery::next_scan() {
   plan.from = segment_layout::first_batch_position;
   plan.next_offset = segment->base();
   plan.previous_crc = segment->header.previous_crc;
-  plan.commit_bytes_max =
-      std::max<std::uint64_t>(SegmentWriter::commit_bytes_max, options_.batch_bytes_max);
+  if (checkpoint_) plan.durable_end = checkpoint_->durable_end;
   const bool last = at_scan_ + 1 == segments.size();
   if (!last) plan.end_offset = segment->end_offset;
   const bool known = checkpoint_ && checkpoint_->segment_id == plan.segment_id &&
@@ -298,19 +296,16 @@ void Recovery::on_scans_done() {
     }
     last->end_offset = known_end;
     last->active = false;
+    last->left_as_it_is = true;
     last->sealed_at = log_.stamp_time(environment_.clock.wall());
     log_.durable_end = known_end;
     log_.start_offset = checkpoint_->start_offset;
     return finish({});
   }
-  if (!log_.refusal.empty()) {
-    last->active = false;
-    return finish({});
-  }
-  open_active();
+  open_newest();
 }
 
-void Recovery::open_active() {
+void Recovery::open_newest() {
   tail_ = last_found_.end_position;
   recovered_.resume = {Position{align_up(tail_.value, block)}, log_.durable_end, log_.last_crc,
                        align_down(last_found_.file_end.value, block)};
@@ -318,41 +313,26 @@ void Recovery::open_active() {
   environment_.disk.open(io_, log_.segments.back()->path, OpenMode::write, Disk::Access::direct);
 }
 
-// What is cut off may be all that proves that damage before it was durable once, and with it the
-// whole batches between: without it the next recovery would take them for torn.
+void Recovery::on_synced() {
+  const bool goes_on = log_.refusal.empty() && !place_is_wrong_ && !last_found_.went_on_behind;
+  return goes_on ? cut_tail() : leave_as_it_is();
+}
+
+// What would be cut off may be all that proves that damage before it was durable once, and with it
+// the whole batches between: without it the next recovery would take them for torn.
 //
 //   | damaged batch, whole batch | torn batch, whole batch |
 //                                 tail_     durable_position of the last one: behind the damage
 //
-// So a checkpoint says where the log ends before the proof goes; and before the file grows over a
-// place that the old one names in vain.
-void Recovery::remember_end() {
-  const Segment& segment = *log_.segments.back();
-  Checkpoint end;
-  end.topic_id = identity_.topic_id;
-  end.partition = identity_.partition;
-  end.start_offset = log_.start_offset;
-  end.durable_end = log_.durable_end;
-  end.segment_base = segment.base();
-  end.segment_id = segment.header.segment_id;
-  end.scan_position = Position{align_up(tail_.value, block)};
-  end.last_append_time = log_.last_append_time;
-  end.last_crc = log_.last_crc;
-  end.producers = log_.producers.saved(log_.durable_end);
-  checkpoint_file_.write(std::move(end), [this](auto remembered) {
-    if (remembered) return cut_tail();
-    if (remembered.error().code != Errc::storage_full) return finish(fail(remembered.error()));
-    leave_as_it_is(remembered.error());
-  });
-}
-
-// Nothing may change, and all can be read: the file is not left open for a writer to make it grow.
-void Recovery::leave_as_it_is(Error reason) {
-  log_.refusal = fmt::format("{}: {}; free space and restart the broker (reads go on)",
-                             identity_.directory, reason.text);
-  log_.refusal_code = Errc::storage_error;
-  log_.segments.back()->active = false;
-  stage_ = Stage::close_refused;
+// So such a file stays as it is, and every later recovery finds the same in it; the log goes on in
+// a new segment. The same where a checkpoint names a place in it that is none, and for a log that
+// refuses appends.
+void Recovery::leave_as_it_is() {
+  const SegmentRef last = log_.segments.back();
+  last->active = false;
+  last->left_as_it_is = true;
+  last->sealed_at = log_.stamp_time(environment_.clock.wall());
+  stage_ = Stage::close_left;
   environment_.disk.close(io_, std::exchange(recovered_.active_file, {}));
 }
 

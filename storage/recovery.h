@@ -51,10 +51,10 @@ class Recovery {
   void next_scan();
   void on_scanned(SegmentScan::Found found);
   void on_scans_done();
-  void open_active();
-  void remember_end();
+  void open_newest();
+  void on_synced();
   void cut_tail();
-  void leave_as_it_is(Error reason);
+  void leave_as_it_is();
   void finish(Result<void> outcome);
   void refuse(std::string reason);
   bool nothing_new_since_close() const;
@@ -68,7 +68,7 @@ class Recovery {
     sync_names,
     open_active,
     sync_active,
-    close_refused,
+    close_left,
     close_failed
   } stage_ = Stage::idle;
   LogEnvironment environment_;

@@ -25,6 +25,9 @@ struct Segment {
   Position end_position;  // sealed: file size or better; active: the durable position
   bool active = false;
   bool readable = true;  // false: the header block does not verify
+  // Recovery met damage in it while it was the newest: nothing is appended to it, and until a new
+  // one is there every recovery reads it from its start.
+  bool left_as_it_is = false;
   // When the successor began: no batch of this segment was appended later. Active: unset.
   WallTime sealed_at;
   SegmentIndex index;        // empty until loaded, for sealed ones

@@ -3,6 +3,8 @@
 //
 // Active segment: what does not verify is a torn tail, unless a later commit proves that it was
 // durable before: a batch that begins a commit behind the damage says so by its durable_position.
+// It is looked for as far as the largest batch reaches; what lies behind more damage than that,
+// and no checkpoint knows, is not found.
 // Sealed segment: every batch up to its end offset was durable, so whatever does not verify is
 // damage.
 //
@@ -31,8 +33,8 @@ class SegmentScan {
     // Sealed (or durable part of the active): the scan ends at this offset and all below it must be
     // there.
     std::optional<Offset> end_offset;
-    // Active: how far behind damage a later commit is looked for.
-    std::uint64_t commit_bytes_max = 0;
+    // Active: all below it was durable once, as a checkpoint says.
+    Offset durable_end = Offset{0};
     bool stop_after_damage = false;  // end at the first batch behind the first damaged range
   };
   struct Damage {
@@ -45,7 +47,7 @@ class SegmentScan {
     std::optional<std::uint32_t> last_crc;
     std::optional<BatchHeader> last;
     std::vector<Damage> damage;
-    // It went on behind a bad place because a later batch proved that the place had been durable.
+    // It went on behind a bad place that had been durable, as a later batch or a checkpoint proved.
     bool went_on_behind = false;
     bool tail_is_dirty =
         false;  // active: bytes behind the end that are neither zero nor another segment's
@@ -60,12 +62,18 @@ class SegmentScan {
 
  private:
   void on_io(IoResult result);
-  void read_window(Position from, std::size_t bytes_min);
-  void walk();
-  void search();
-  void end_of_batches();
-  void resume_at(const FoundBatch& found);
-  void close(Result<void> outcome);
+  void go_on();
+  // Each of these answers whether there is something to do at once: otherwise an I/O was started,
+  // whose completion goes on.
+  bool read_window(Position from, std::size_t bytes_min);
+  bool walk();
+  bool search();
+  bool end_of_batches();
+  bool resume_at(const FoundBatch& found);
+  bool nothing_behind();
+  bool close(Result<void> outcome);
+  bool was_durable() const;
+  void note_damage(OffsetRange offsets);
 
   enum class Stage { idle, open, size, read, close } stage_ = Stage::idle;
   Disk& disk_;
@@ -86,6 +94,7 @@ class SegmentScan {
   bool searching_ = false;
   bool gap_is_dirty_ = false;  // something lies between at_ and the end of its block
   Position search_at_, search_end_;
+  Position durable_to_;  // so far reached what was durable when a batch that was seen was written
   std::optional<FoundBatch> first_behind_;
 };
 

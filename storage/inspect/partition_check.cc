@@ -258,7 +258,8 @@ void PartitionCheck::check_segment(std::size_t at) {
 Offset PartitionCheck::end_of_unreadable(const Entry& newest) const {
   const Offset known = checkpoint_ ? checkpoint_->durable_end : newest.base;
   const auto file = FileReader::open(inspection_.full_path(newest.file));
-  const bool is_named = checkpoint_ && checkpoint_->segment_base == newest.base;
+  const bool is_named =
+      checkpoint_ && checkpoint_->segment_id != 0 && checkpoint_->segment_base == newest.base;
   const auto end =
       file ? end_by_batch_headers(*file, newest.base,
                                   is_named ? std::optional(checkpoint_->segment_id) : std::nullopt)
@@ -296,7 +297,10 @@ void PartitionCheck::walk(Entry& entry, std::optional<Offset> end_offset) {
     inspection_.fault(entry.file, damage.position.value, damage.offsets, damage.reason);
   if (walked->tail_is_torn)
     inspection_.note(entry.file, walked->end_position.value, walked->end_offset.value,
-                     "torn tail of an unclean stop; would be cut");
+                     walked->damage.empty()
+                         ? "torn tail of an unclean stop; would be cut"
+                         : "torn tail of an unclean stop; stays, and the log goes on in a new "
+                           "segment");
   if (index.wrong() > 0 && walked->damage.empty())
     inspection_.fault(
         join_path(directory_, index_file_name(entry.base)), 0,

@@ -156,7 +156,8 @@ Result<void> PartitionRepair::plan_fence() {
     const auto* before = segments.size() > 1 && segments[segments.size() - 2].header
                              ? &*segments[segments.size() - 2].header
                              : nullptr;
-    const bool is_named = checkpoint && checkpoint->segment_base == last.base;
+    const bool is_named =
+        checkpoint && checkpoint->segment_id != 0 && checkpoint->segment_base == last.base;
     const auto id = is_named ? std::optional(checkpoint->segment_id) : std::nullopt;
     const auto end = end_of_unreadable(last, id);
     if (!end) return fail(end.error());

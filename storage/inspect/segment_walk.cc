@@ -49,14 +49,18 @@ Result<std::optional<Offset>> end_by_batch_headers(const FileReader& file, Offse
     if (!have) return fail(have.error());
     if (*have < layout::header_bytes) break;
     const ScanWindow window{ByteView(bytes).first(*have), at};
-    for (auto found = find_batch(window, at, segment_id, base); found;
-         found = find_batch(window, found->position + layout::batch_alignment, segment_id, base)) {
+    while (const auto found = find_batch(window, at, segment_id, base)) {
       segment_id = found->header.segment_id;
       end = std::max(end.value_or(base), found->header.end_offset());
+      // What looks like a header inside a whole batch was put there by its producer.
+      const bool whole =
+          BatchView::parse(window.bytes.subspan(found->position - window.at)).has_value();
+      at = found->position + (whole ? found->header.padded_bytes() : layout::batch_alignment);
     }
     // A header that straddles the window's end is found in the next one.
-    at = Position{align_down(window.end().value - layout::header_bytes, layout::batch_alignment) +
-                  layout::batch_alignment};
+    at = std::max(at, Position{align_down(window.end().value - layout::header_bytes,
+                                          layout::batch_alignment) +
+                               layout::batch_alignment});
   }
   return end;
 }
@@ -68,18 +72,18 @@ SegmentWalk::SegmentWalk(const FileReader& file, WalkPlan plan, Visitor visit, P
       progress_(std::move(progress)),
       at_(segment_layout::first_batch_position),
       next_offset_(plan_.header.base_offset),
-      previous_crc_(plan_.header.previous_crc) {
+      previous_crc_(plan_.header.previous_crc),
+      file_end_(file.bytes()) {
   result_.end_position = at_;
   result_.end_offset = next_offset_;
   result_.last_crc = previous_crc_;
 }
 
 Result<WalkResult> SegmentWalk::run() {
-  const Position file_end{file_.bytes()};
   if (auto done = load(at_, 1); !done) return fail(done.error());
   while (!plan_.end_offset || next_offset_ < *plan_.end_offset) {
     const ScanExpectation expect{plan_.header.segment_id, next_offset_, previous_crc_};
-    const ScanStep step = scan_batch({window_bytes(), window_at_}, at_, file_end, expect);
+    const ScanStep step = scan_batch({window_bytes(), window_at_}, at_, file_end_, expect);
     if (step.kind == ScanStep::Kind::need_more) {
       if (auto done = load(std::min(at_, step.position), (step.position - at_) + step.needed);
           !done)
@@ -99,7 +103,7 @@ Result<WalkResult> SegmentWalk::run() {
 // At least `bytes_min` bytes from `from`, or up to the end of the file.
 Result<void> SegmentWalk::load(Position from, std::size_t bytes_min) {
   // A small file needs no large window.
-  const std::uint64_t rest = file_.bytes() > from.value ? file_.bytes() - from.value : 0;
+  const std::uint64_t rest = file_end_ > from ? file_end_ - from : 0;
   const std::size_t bytes =
       align_up(std::max(bytes_min, std::min(window_bytes_min, rest)), layout::commit_alignment);
   if (window_.size() < bytes) window_.resize(bytes);
@@ -108,6 +112,8 @@ Result<void> SegmentWalk::load(Position from, std::size_t bytes_min) {
   const auto have = file_.read(from.value, {window_.data(), bytes});
   if (!have) return fail(have.error());
   window_size_ = *have;
+  // The file is what was read, even if a broker shortened it meanwhile.
+  if (*have < bytes) file_end_ = std::min(file_end_, window_end());
   if (progress_) progress_(window_end().value);
   return {};
 }
@@ -122,14 +128,17 @@ void SegmentWalk::take_batch(const BatchHeader& header, Position at) {
   result_.last_crc = previous_crc_ = header.header_crc;
 }
 
+// The rules of SegmentScan::search.
 Result<bool> SegmentWalk::go_on_behind() {
   const Position bad = at_;
-  if (auto done = load(bad, layout::header_bytes); !done) return fail(done.error());
+  if (auto done = hold(bad, layout::commit_alignment + layout::header_bytes); !done)
+    return fail(done.error());
   std::string reason = reason_at(bad);
   const Position boundary{align_up(bad.value, layout::commit_alignment)};
-  const auto padding = window_bytes().first(std::min<std::size_t>(boundary - bad, window_size_));
-  const bool was_durable = plan_.end_offset.has_value() || next_offset_ < plan_.durable_end;
+  const auto padding =
+      bytes_from(bad).first(std::min<std::size_t>(boundary - bad, bytes_from(bad).size()));
   const bool padding_is_dirty = !all_zero(padding);
+  const bool was_durable = plan_.end_offset.has_value() || next_offset_ < plan_.durable_end;
   const bool gap_is_dirty = !was_durable && padding_is_dirty;
   bool dirty = gap_is_dirty || (!was_durable && claims_segment(boundary));
   std::optional<FoundBatch> first_behind;
@@ -137,44 +146,65 @@ Result<bool> SegmentWalk::go_on_behind() {
   while (true) {
     const auto found =
         find_batch({window_bytes(), window_at_}, search, plan_.header.segment_id, next_offset_);
-    // At the bad place itself only a later batch goes on, see storage/segment_scan.cc.
-    if (found && found->position == bad && found->header.base_offset == next_offset_) {
-      search = bad + layout::batch_alignment;
-      continue;
-    }
     if (found) {
+      search = found->position + layout::batch_alignment;
+      dirty = dirty || !was_durable;
+      if (found->position == bad && found->header.base_offset == next_offset_) continue;
+      if (plan_.end_offset && found->header.base_offset >= *plan_.end_offset) break;
       if (!first_behind) first_behind = found;
-      if (was_durable || proves_damage(*found, bad, next_offset_, gap_is_dirty)) {
-        const OffsetRange lost{next_offset_, first_behind->header.base_offset};
+      durable_to_ = std::max(durable_to_, Position{found->header.durable_position});
+      if (was_durable || durable_to_ > boundary ||
+          proves_damage(*found, bad, next_offset_, gap_is_dirty)) {
         // Nothing is lost where only padding lies between, which may be damaged as well.
-        if (!lost.empty() || padding_is_dirty)
-          result_.damage.push_back({bad, lost, std::move(reason)});
+        if (const OffsetRange lost{next_offset_, first_behind->header.base_offset};
+            !lost.empty() || padding_is_dirty)
+          note_damage(lost, std::move(reason));
         at_ = first_behind->position;
         next_offset_ = first_behind->header.base_offset;
         result_.end_position = at_;
         result_.end_offset = next_offset_;
         previous_crc_.reset();
-        if (auto done = load(at_, layout::header_bytes); !done) return fail(done.error());
+        if (auto done = hold(at_, layout::header_bytes); !done) return fail(done.error());
         return true;
       }
-      dirty = true;
-      search = found->position + layout::batch_alignment;
       continue;
     }
-    if (window_end().value >= file_.bytes()) break;
+    if (window_end() >= file_end_) break;
     // A header that straddles the window's end is found in the next one.
-    search =
-        Position{align_down(window_end().value - layout::header_bytes, layout::batch_alignment) +
-                 layout::batch_alignment};
+    search = std::max(search, Position{align_down(window_end().value - layout::header_bytes,
+                                                  layout::batch_alignment) +
+                                       layout::batch_alignment});
     if (auto done = load(search, layout::header_bytes); !done) return fail(done.error());
   }
   if (plan_.end_offset) {
-    result_.damage.push_back({bad, {next_offset_, *plan_.end_offset}, std::move(reason)});
+    note_damage({next_offset_, *plan_.end_offset}, std::move(reason));
     result_.end_offset = next_offset_ = *plan_.end_offset;
     result_.last_crc.reset();
   }
   result_.tail_is_torn = dirty;
   return false;
+}
+
+// One range as long as no batch between verifies.
+void SegmentWalk::note_damage(OffsetRange lost, std::string reason) {
+  auto& damage = result_.damage;
+  if (!damage.empty() && !damage.back().offsets.empty() &&
+      damage.back().offsets.end == lost.begin) {
+    damage.back().offsets.end = lost.end;
+  } else {
+    damage.push_back({at_, lost, std::move(reason)});
+  }
+}
+
+// As load, unless the window has them already.
+Result<void> SegmentWalk::hold(Position from, std::size_t bytes_min) {
+  const bool here = from >= window_at_ && from <= window_end() &&
+                    (from + bytes_min <= window_end() || window_end() >= file_end_);
+  return here ? Result<void>() : load(from, bytes_min);
+}
+
+ByteView SegmentWalk::bytes_from(Position at) const {
+  return window_bytes().subspan(at - window_at_);
 }
 
 // Whether what lies at `at` says that it is a batch of this segment, though it does not verify: a

@@ -72,7 +72,10 @@ class SegmentWalk {
   ByteView window_bytes() const { return {window_.data(), window_size_}; }
   Position window_end() const { return window_at_ + window_size_; }
   void take_batch(const BatchHeader& header, Position at);
-  // Where reading goes on behind a bad place; nothing: it does not.
+  Result<void> hold(Position from, std::size_t bytes_min);
+  ByteView bytes_from(Position at) const;
+  void note_damage(OffsetRange lost, std::string reason);
+  // Whether reading goes on behind a bad place.
   Result<bool> go_on_behind();
   bool claims_segment(Position at) const;
   std::string reason_at(Position at) const;
@@ -87,6 +90,8 @@ class SegmentWalk {
   Position at_;
   Offset next_offset_;
   std::optional<std::uint32_t> previous_crc_;
+  Position file_end_;
+  Position durable_to_;  // so far reached what was durable when a batch that was seen was written
   WalkResult result_;
 };
 

@@ -208,14 +208,15 @@ void failing_files(LogMachine& m) {
   m.close();
 }
 
-// Recovery meets damage, and the disk has no room to remember what it proves.
-void full_recovery(LogMachine& m) {
+// Recovery meets damage before the end.
+void damaged_recovery(LogMachine& m) {
   m.open();
   m.put(700, 3);
   m.lie();
   m.cut_power(CrashPolicy::kill());
-  m.inject(fault(Call::synced_write, Errc::storage_full, 1, "checkpoint"));
   m.open();
+  m.put(700);
+  m.restart();
   m.stop_lying();
   m.restart();
   m.put(700);
@@ -366,7 +367,7 @@ const std::vector<Workload>& workloads() {
       {"log-foreign-segment", log<foreign_segment>},
       {"log-full-disk", log<full_disk>},
       {"log-failing-files", log<failing_files>},
-      {"log-full-recovery", log<full_recovery>},
+      {"log-damaged-recovery", log<damaged_recovery>},
       {"shard-topics", shard<topics>},
       {"shard-same-name", shard<same_name>},
       {"shard-service", shard<service>},

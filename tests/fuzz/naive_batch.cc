@@ -65,12 +65,19 @@ ByteView view(const flatbuffers::Vector<std::uint8_t>* bytes) {
 }  // namespace
 
 std::uint32_t naive_crc32c(const std::vector<ByteView>& parts) {
+  static const auto of_byte = [] {
+    std::array<std::uint32_t, 256> table{};
+    for (std::uint32_t byte = 0; byte < 256; ++byte) {
+      std::uint32_t crc = byte;
+      for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82F63B78u : 0);
+      table[byte] = crc;
+    }
+    return table;
+  }();
   std::uint32_t crc = 0xFFFFFFFF;
   for (const ByteView part : parts) {
-    for (const std::byte byte : part) {
-      crc ^= static_cast<std::uint32_t>(byte);
-      for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82F63B78u : 0);
-    }
+    for (const std::byte byte : part)
+      crc = (crc >> 8) ^ of_byte[(crc ^ static_cast<std::uint32_t>(byte)) & 0xFF];
   }
   return crc ^ 0xFFFFFFFF;
 }

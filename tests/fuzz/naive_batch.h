@@ -11,7 +11,7 @@
 
 namespace millrace::fuzz {
 
-// One bit at a time.
+// By a table of bytes, made one bit at a time.
 std::uint32_t naive_crc32c(const std::vector<ByteView>& parts);
 
 struct NaiveBatch {

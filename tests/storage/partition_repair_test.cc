@@ -419,7 +419,7 @@ TEST_CASE(
 TEST_CASE("a cut behind damage is refused and names where the damage begins") {
   Repaired r;
   // In the second batch of the active segment, or in the zeros before it.
-  r.flip(3, GENERATE(4096 + 4096 + 500, 4096 + 3500));
+  r.flip(3, GENERATE(std::size_t{8192 + 500}, std::size_t{4096 + 3500}));
   const auto repair = r.plan(RepairKind::from, r.end);
   REQUIRE_FALSE(repair);
   CHECK(repair.error().code == Errc::corrupt);
