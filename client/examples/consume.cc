@@ -1,24 +1,21 @@
 // Prints a topic from its start to its end as it stands now: consume TOPIC [ENDPOINT]
 //
 // Leave the end out of open() to follow: history runs into live without a seam.
+#include "arguments.h"
+
 #include <millrace/millrace.h>
 
 #include <chrono>
 #include <iostream>
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::cerr << "usage: consume TOPIC [ENDPOINT]\n";
-    return 2;
-  }
-  millrace::ClientOptions options;
-  if (argc > 2) options.endpoint = argv[2];
-  auto client = millrace::Client::connect(options);
+  const Arguments arguments = parse_arguments(argc, argv, "consume TOPIC [ENDPOINT]");
+  auto client = millrace::Client::connect(arguments.options);
   if (!client) {
     std::cerr << client.error().to_string() << '\n';
     return 1;
   }
-  auto reader = millrace::Reader::open(*client, argv[1], millrace::Place::from_start(),
+  auto reader = millrace::Reader::open(*client, arguments.topic, millrace::Place::from_start(),
                                        millrace::Place::from_end());
   if (!reader) {
     std::cerr << reader.error().to_string() << '\n';

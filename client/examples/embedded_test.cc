@@ -1,5 +1,5 @@
 // A test with a whole broker inside the process: on no port, in a temporary directory, started in
-// milliseconds. milliseconds.
+// milliseconds.
 #include <millrace/embedded.h>
 #include <millrace/millrace.h>
 

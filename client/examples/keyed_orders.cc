@@ -2,6 +2,8 @@
 //
 // Events with the same key go to the same partition, and a partition keeps its order. The fate of a
 // single event is what its Delivery says; a retry inside the library never makes a duplicate.
+#include "arguments.h"
+
 #include <millrace/millrace.h>
 
 #include <iostream>
@@ -9,18 +11,13 @@
 #include <vector>
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::cerr << "usage: keyed_orders TOPIC [ENDPOINT]\n";
-    return 2;
-  }
-  millrace::ClientOptions options;
-  if (argc > 2) options.endpoint = argv[2];
-  auto client = millrace::Client::connect(options);
+  const Arguments arguments = parse_arguments(argc, argv, "keyed_orders TOPIC [ENDPOINT]");
+  auto client = millrace::Client::connect(arguments.options);
   if (!client) {
     std::cerr << client.error().to_string() << '\n';
     return 1;
   }
-  auto producer = millrace::Producer::open(*client, argv[1]);
+  auto producer = millrace::Producer::open(*client, arguments.topic);
   if (!producer) {
     std::cerr << producer.error().to_string() << '\n';
     return 1;

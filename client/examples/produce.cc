@@ -2,24 +2,21 @@
 //
 // send() copies the event and returns at once; batches form by themselves while others are on their
 // way. flush() says whether all of them are on the broker's disk.
+#include "arguments.h"
+
 #include <millrace/millrace.h>
 
 #include <iostream>
 #include <string>
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::cerr << "usage: produce TOPIC [ENDPOINT] < lines\n";
-    return 2;
-  }
-  millrace::ClientOptions options;
-  if (argc > 2) options.endpoint = argv[2];
-  auto client = millrace::Client::connect(options);
+  const Arguments arguments = parse_arguments(argc, argv, "produce TOPIC [ENDPOINT] < lines");
+  auto client = millrace::Client::connect(arguments.options);
   if (!client) {
     std::cerr << client.error().to_string() << '\n';
     return 1;
   }
-  auto producer = millrace::Producer::open(*client, argv[1]);
+  auto producer = millrace::Producer::open(*client, arguments.topic);
   if (!producer) {
     std::cerr << producer.error().to_string() << '\n';
     return 1;
@@ -37,9 +34,10 @@ int main(int argc, char** argv) {
 
   const auto unacked = producer->close();
   for (const auto& row : unacked)
-    std::cerr << row.event_count << " events of partition " << row.partition
-              << " were not acked: " << row.error.to_string() << '\n';
+    std::cerr << "partition " << row.partition << ": " << row.event_count
+              << " not acked: " << row.error.to_string() << '\n';
   for (const auto& row : producer->tally())
-    std::cout << "partition " << row.partition << ": " << row.events << " events\n";
+    std::cout << "partition " << row.partition << ": " << row.events
+              << (row.events == 1 ? " event\n" : " events\n");
   return unacked.empty() ? 0 : 1;
 }

@@ -1,33 +1,29 @@
-// Follows the live feed of a topic from now on: tail TOPIC [COUNT] [ENDPOINT]
+// Follows the live feed of a topic from now on: tail TOPIC [ENDPOINT [COUNT]]
 //
 // The feed may drop for a slow reader; LiveReader notices and fetches what is missing, so offsets
 // rise without a hole.
+#include "arguments.h"
+
 #include <millrace/millrace.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <iostream>
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::cerr << "usage: tail TOPIC [COUNT] [ENDPOINT]\n";
-    return 2;
-  }
-  millrace::ClientOptions options;
-  if (argc > 3) options.endpoint = argv[3];
-  auto client = millrace::Client::connect(options);
+  const Arguments arguments = parse_arguments(argc, argv, "tail TOPIC [ENDPOINT [COUNT]]", 3);
+  auto client = millrace::Client::connect(arguments.options);
   if (!client) {
     std::cerr << client.error().to_string() << '\n';
     return 1;
   }
-  auto reader = millrace::LiveReader::open(*client, argv[1]);
+  auto reader = millrace::LiveReader::open(*client, arguments.topic);
   if (!reader) {
     std::cerr << reader.error().to_string() << '\n';
     return 1;
   }
 
-  long left = argc > 2 ? std::atol(argv[2]) : -1;
-  while (left != 0) {
+  std::uint64_t seen = 0;
+  while (arguments.count == 0 || seen < arguments.count) {
     const auto batch = reader->next(std::chrono::seconds(1));
     if (!batch) {
       std::cerr << batch.error().to_string() << '\n';
@@ -36,7 +32,7 @@ int main(int argc, char** argv) {
     }
     for (const auto& event : batch->events) {
       std::cout << event.partition << ':' << event.offset << ' ' << event.payload << std::endl;
-      if (--left == 0) break;
+      if (++seen == arguments.count) break;
     }
     for (const auto& gap : reader->take_gaps())
       std::cerr << "partition " << gap.partition << ": the feed dropped [" << gap.begin << ", "
