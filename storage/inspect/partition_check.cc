@@ -104,7 +104,9 @@ void PartitionCheck::read_checkpoint() {
   const auto reader = FileReader::open(inspection_.full_path(file));
   if (!reader) {
     if (reader.error().code == Errc::not_found) {
-      inspection_.note(file, "no checkpoint; a broker scans the newest segment instead");
+      // A log that never had an event has none.
+      if (!segments_.empty())
+        inspection_.note(file, "no checkpoint; a broker scans the newest segment instead");
     } else {
       inspection_.fault(file, reader.error().text);
     }
