@@ -32,6 +32,12 @@ constexpr int handshake_failed = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                                  ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                                  ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 
+constexpr const char* nobody_there = "check that a broker listens there, or allow a longer timeout";
+// Another port of the broker is the likeliest: they lie side by side.
+constexpr const char* not_a_broker =
+    "something listens there, but not as a broker does for requests: name its request endpoint "
+    "(\"listen\" of its ready line, port 7711 unless set), not the live feed's or that of HTTP";
+
 int count_of(milliseconds duration) { return static_cast<int>(duration.count()); }
 
 std::uint64_t entropy() {
@@ -210,6 +216,7 @@ void Connection::on_monitor() {
     } else {
       // Also after a handshake that failed: libzmq would go on by itself, but at its shortest pause
       // for ever.
+      met_stranger_ = !connected_;
       return on_disconnected();
     }
   }
@@ -225,6 +232,7 @@ void Connection::watch_outage() {
 
 void Connection::on_connected() {
   connected_ = true;
+  met_stranger_ = false;
   last_received_ = SteadyClock::now();
   pump_sends();
 }
@@ -372,9 +380,9 @@ void Connection::on_deadline(std::uint64_t id) {
                                    "look whether it was done, or allow a longer timeout",
                                    options_.endpoint, waited))
               : refuse(Errc::disconnected,
-                       fmt::format("no connection to {} within {} ms; the request was not sent: "
-                                   "check that a broker listens there, or allow a longer timeout",
-                                   options_.endpoint, waited)));
+                       fmt::format("no connection to {} within {} ms; the request was not sent: {}",
+                                   options_.endpoint, waited,
+                                   met_stranger_ ? not_a_broker : nobody_there)));
 }
 
 void Connection::answer(std::uint64_t id, Outcome<ReplyMessage> reply, bool broken) {

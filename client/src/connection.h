@@ -133,7 +133,8 @@ class Connection {
   Socket dealer_;
   Monitor monitor_;
   bool connected_ = false;
-  std::uint64_t outage_ = 0;  // counts the times without a connection
+  bool met_stranger_ = false;  // what listens there broke off before it was a broker
+  std::uint64_t outage_ = 0;   // counts the times without a connection
   std::uint32_t broken_in_a_row_ = 0;
   TimePoint last_received_;
   std::map<std::uint64_t, Request> requests_;
