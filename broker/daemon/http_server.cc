@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 #include <httplib.h>
+#include <netdb.h>
 #include <nlohmann/json.hpp>
 #include <sys/socket.h>
 
@@ -29,6 +30,19 @@ void set_socket_options(socket_t socket) {
   const int yes = 1;
   setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 }
+
+// The library does not tell a name that is not known from an address that cannot be used.
+bool resolves(const std::string& host) {
+  const int error = errno;
+  addrinfo* found = nullptr;
+  const bool known = getaddrinfo(host.c_str(), nullptr, nullptr, &found) == 0;
+  if (known) freeaddrinfo(found);
+  errno = error;
+  return known;
+}
+
+// In place of an empty body.
+constexpr const char* what_there_is = "/health and /metrics are what there is here\n";
 
 void answer_health(StatusSource& source, httplib::Response& response) {
   const bool beats = source.beat_age() < beat_age_max;
@@ -59,6 +73,13 @@ class HttpServer::Impl {
     server_.set_write_timeout(read_timeout_seconds);
     server_.set_keep_alive_max_count(1);  // nobody keeps a worker between two requests
     server_.set_payload_max_length(body_bytes_max);
+    server_.Get("/", [](const httplib::Request&, httplib::Response& response) {
+      response.set_content(what_there_is, "text/plain");
+    });
+    server_.set_error_handler([](const httplib::Request&, httplib::Response& response) {
+      if (response.body.empty() && response.status == 404)
+        response.set_content(what_there_is, "text/plain");
+    });
     server_.Get("/health", [this](const httplib::Request&, httplib::Response& response) {
       answer_health(source_, response);
     });
@@ -83,7 +104,7 @@ class HttpServer::Impl {
       bound = -1;
     }
     if (bound < 0) {
-      const int error = errno;
+      const int error = resolves(host) ? errno : ENODEV;
       return fail(listen_error(fmt::format("http {}:{}", host, port), error,
                                error == 0 ? "the address cannot be used" : std::strerror(error)));
     }

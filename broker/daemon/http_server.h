@@ -2,8 +2,9 @@
 // saying so.
 //
 // /health answers JSON, 200 while the loop beats and recovery is over, else 503. /metrics answers
-// Prometheus' text. Nothing can be changed by HTTP. Owner: main. Bounds: small headers, no bodies,
-// one request a connection, 2 s without a byte, 16 connections at a time.
+// Prometheus' text, everything else a line that names the two. Nothing can be changed by HTTP.
+// Owner: main. Bounds: small headers, no bodies, one request a connection, 2 s without a byte, 16
+// connections at a time.
 #pragma once
 
 #include "broker/daemon/shard_status.h"
@@ -15,8 +16,7 @@ namespace millrace {
 
 class HttpServer {
  public:
-  // `address` as "host:port"; port 0 picks a free one. Errors: bad_state when it cannot be listened
-  // on.
+  // `address` as "host:port"; port 0 picks a free one. Errors: as of listen_error.
   static Result<std::unique_ptr<HttpServer>> start(const std::string& address,
                                                    StatusSource& source);
   HttpServer(const HttpServer&) = delete;

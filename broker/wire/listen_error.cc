@@ -13,8 +13,8 @@ std::string_view advice_for(int error, bool is_ipc) {
     case EADDRINUSE:
       return "another program has it, choose another port (--listen, --live, --http) or stop that "
              "one";
-    case EADDRNOTAVAIL:
-    case ENODEV: return "this machine has no such address, listen on one of its own";
+    case EADDRNOTAVAIL: return "this machine has no such address, listen on one of its own";
+    case ENODEV: return "listen on an address, a host name or a network interface of its own";
     case EAFNOSUPPORT: return "this machine has no IPv6, listen on an IPv4 address";
     case EACCES:
     case EPERM:
@@ -34,6 +34,8 @@ std::string_view advice_for(int error, bool is_ipc) {
 Error listen_error(std::string_view endpoint, int error, std::string_view text) {
   const bool bad_text = error == EINVAL || error == EPROTONOSUPPORT || error == ENOCOMPATPROTO ||
                         error == ENODEV || error == ENAMETOOLONG;
+  // What libzmq says of a name that nobody knows, "No such device", sends people after hardware.
+  if (error == ENODEV) text = "the name does not resolve to an address of this machine";
   return {bad_text ? Errc::bad_config : Errc::bad_state,
           fmt::format("cannot listen on {}: {}; {}", endpoint, text,
                       advice_for(error, endpoint.starts_with("ipc://")))};

@@ -7,7 +7,8 @@
 
 namespace millrace {
 
-// `error` is an errno or one of libzmq's, `text` what its library says of it. What the endpoint's
+// `error` is an errno or one of libzmq's (ENODEV: a host name that does not resolve), `text` what
+// its library says of it. What the endpoint's
 // text itself gets wrong is bad_config, all else is this machine's state.
 Error listen_error(std::string_view endpoint, int error, std::string_view text);
 

@@ -73,7 +73,8 @@ TEST_CASE("bad usage and bad configuration exit with 2 and one line that says wh
       {{"--config", dir / "bad.toml"}, "bad.toml:2: unknown key data.dri"},
       {{"--config", dir / "none.toml"}, "cannot read"},
       {{"--listen", "nowhere"}, "is not an endpoint"},
-      {{"--listen", "tcp://no such host:7711"}, "tcp://no such host:7711"},
+      {{"--listen", "tcp://no such host:7711"}, "does not resolve to an address of this machine"},
+      {{"--listen", "tcp://127.0.0.1:99999"}, "is not 0 to 65535"},
       {{"--listen", "tcp://0.0.0.0:7711"}, "--insecure"},
       {{"--log-level", "loud"}, "loud"},
       {{"--ephemeral", "--data-dir", "x"}, "--data-dir"},
@@ -93,6 +94,16 @@ TEST_CASE("bad usage and bad configuration exit with 2 and one line that says wh
     CHECK(lines(ended.diagnostics()) == 1);
     CHECK(ended.process.output().empty());
   }
+}
+
+TEST_CASE("an HTTP address whose name nobody knows is bad configuration and says so") {
+  const TempDir dir;
+  const Ended ended({"--data-dir", dir / "data", "--listen", "tcp://127.0.0.1:0", "--live", "off",
+                     "--http", "nohost.invalid:0", "--insecure", "--log-level", "error"});
+  INFO(ended.diagnostics());
+  CHECK(ended.code == 2);
+  CHECK(ended.diagnostics().find("does not resolve to an address of this machine") !=
+        std::string::npos);
 }
 
 TEST_CASE("a good configuration is checked and printed, and what is printed is good") {
@@ -274,7 +285,12 @@ TEST_CASE("health is good while it serves and metrics are text that says what ha
         "millrace_append_latency_seconds_count 1\n", "millrace_sync_batch_events_sum 2\n",
         "millrace_disk_watermark_state 0\n", "millrace_io_backend{backend="})
     CHECK(metrics.find(line) != std::string::npos);
-  CHECK(http_get(ready.http, "/nothing").starts_with("HTTP/1.1 404"));
+  const std::string nothing = http_get(ready.http, "/nothing");
+  CHECK(nothing.starts_with("HTTP/1.1 404"));
+  CHECK(nothing.ends_with("\r\n\r\n/health and /metrics are what there is here\n"));
+  const std::string root = http_get(ready.http, "/");
+  CHECK(root.starts_with("HTTP/1.1 200"));
+  CHECK(root.ends_with("\r\n\r\n/health and /metrics are what there is here\n"));
 }
 
 TEST_CASE("with plain calls in threads instead of io_uring it serves as well") {
