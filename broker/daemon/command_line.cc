@@ -16,7 +16,8 @@ constexpr int exit_bad_usage = 2;
 constexpr const char* footer =
     R"(Settings come from the defaults, the file, MILLRACE_SECTION__KEY variables, --set and flags; later ones win.
 When it accepts requests, one line of JSON on standard output says where. SIGTERM and SIGINT stop it cleanly.
-Exit codes: 0 stopped cleanly, 1 failed while running, 2 bad usage or configuration, 3 data directory in use or refused.
+Exit codes: 0 stopped cleanly, 1 failed to start or while running, 2 bad usage or configuration,
+3 data directory in use or refused.
 
 Examples:
   millraced --data-dir /var/lib/millrace
@@ -74,9 +75,9 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
       app.add_option("--log-format", log_format, "text or json. Default text")->type_name("FORMAT");
   app.add_flag("--check-config", check, "Check the settings and exit");
   auto* print_option = app.add_option("--print-config", print_config,
-                                      "Print all settings as TOML and exit; "
-                                      "--print-config=markdown prints the table of keys")
-                           ->type_name("FORMAT")
+                                      "Print all settings and exit: as toml (the default), or with "
+                                      "--print-config=markdown as the table of keys")
+                           ->option_text("[FORMAT]")
                            ->expected(0, 1)
                            ->check(CLI::IsMember({"toml", "markdown"}));
 

@@ -50,6 +50,11 @@ Result<void> check_exposed(std::string_view host, std::string_view endpoint, boo
                                             endpoint));
 }
 
+std::unexpected<Error> bad_port(std::string_view endpoint) {
+  return fail(Errc::bad_config,
+              fmt::format("the port of \"{}\" is not 0 to 65535; 0 picks a free one", endpoint));
+}
+
 bool is_ipv6(std::string_view host) { return host.starts_with('['); }
 
 Result<void> check_endpoint(std::string_view endpoint, const ListenConfig& listen) {
@@ -57,7 +62,8 @@ Result<void> check_endpoint(std::string_view endpoint, const ListenConfig& liste
   if (endpoint.starts_with("inproc://") && endpoint.size() > 9) return {};
   if (endpoint.starts_with("tcp://")) {
     const auto parts = split_host_port(endpoint.substr(6));
-    if (parts && is_port(parts->port)) {
+    if (parts && !is_port(parts->port)) return bad_port(endpoint);
+    if (parts) {
       if (is_ipv6(parts->host) && !listen.ipv6)
         return fail(
             Errc::bad_config,
@@ -87,6 +93,9 @@ Result<void> check_listen(const ListenConfig& listen, const ConfigOrigins& origi
   }
   if (endpoint_list(listen.http).empty()) return {};
   const auto http = parse_http_address(listen.http);
+  const auto http_parts = split_host_port(trimmed(listen.http));
+  if (!http && http_parts && !is_port(http_parts->port))
+    return named("listen.http", bad_port(listen.http).error());
   if (!http)
     return named("listen.http", {Errc::bad_config,
                                  fmt::format("\"{}\" is not an address; write HOST:PORT or \"off\"",

@@ -149,6 +149,11 @@ std::string number_text(KeyKind kind, std::uint64_t value) {
   }
 }
 
+bool is_number(KeyKind kind) {
+  return kind == KeyKind::bytes || kind == KeyKind::duration || kind == KeyKind::count ||
+         kind == KeyKind::percent;
+}
+
 std::string_view expected_form(KeyKind kind) {
   switch (kind) {
     case KeyKind::text:
@@ -163,8 +168,10 @@ std::string_view expected_form(KeyKind kind) {
 }
 
 std::unexpected<Error> wrong_form(const KeySpec& key, const RawValue& value) {
-  return fail(Errc::bad_config,
-              fmt::format("\"{}\" is not {}", value.text, expected_form(key.kind)));
+  std::string text = fmt::format("\"{}\" is not {}", value.text, expected_form(key.kind));
+  if (key.kind == KeyKind::duration && parse_count(value.text)) text += ": the unit is missing";
+  if (is_number(key.kind)) text += fmt::format("; allowed is {}", range_text(key));
+  return fail(Errc::bad_config, std::move(text));
 }
 
 bool is_choice(std::string_view choices, std::string_view value) {
@@ -224,7 +231,10 @@ std::optional<std::string_view> nearest_key(std::string_view name) {
     if (!name.empty() && key.name.ends_with("." + std::string(name))) return key.name;
     names.push_back(key.name);
   }
-  return nearest_name(name, names);
+  if (const auto near = nearest_name(name, names)) return near;
+  // The end was left out, as in disk.warn. A section alone is the front of too many.
+  std::erase_if(names, [&](std::string_view key) { return !key.starts_with(name); });
+  return names.size() == 1 ? std::optional(names.front()) : std::nullopt;
 }
 
 Result<void> set_key(BrokerConfig& config, const KeySpec& key, const RawValue& value) {

@@ -19,15 +19,46 @@ struct Setting {
   std::string key;
   RawValue value;
   std::string origin;
+  bool of_environment = false;
 };
+
+constexpr std::string_view variable_prefix = "MILLRACE_";
+
+// "disk.warn_percent" → "MILLRACE_DISK__WARN_PERCENT".
+std::string variable_of(std::string_view key) {
+  std::string out(variable_prefix);
+  for (const char c : key) {
+    if (c == '.') {
+      out += "__";
+    } else {
+      out += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    }
+  }
+  return out;
+}
+
+// Of a variable that names a key but for the second of the underscores behind the section: how it
+// is written. Nothing says that it was meant for another program.
+std::optional<std::string> meant_variable(std::string_view name) {
+  for (const KeySpec& key : config_keys()) {
+    std::string variable = variable_of(key.name);
+    std::string single = variable;
+    single.erase(single.find("__"), 1);
+    if (name == single) return variable;
+  }
+  return std::nullopt;
+}
 
 Result<void> apply(LoadedConfig& loaded, const Setting& setting) {
   const KeySpec* key = find_key(setting.key);
   if (key == nullptr) {
     const auto nearest = nearest_key(setting.key);
-    return fail(Errc::bad_config, fmt::format("{}: unknown key {}; {}", setting.origin, setting.key,
-                                              nearest ? fmt::format("the nearest is {}", *nearest)
-                                                      : "millraced --print-config lists all keys"));
+    return fail(Errc::bad_config,
+                fmt::format("{}: unknown key {}; {}", setting.origin, setting.key,
+                            nearest ? fmt::format("the nearest is {}", setting.of_environment
+                                                                           ? variable_of(*nearest)
+                                                                           : std::string(*nearest))
+                                    : "millraced --print-config lists all keys"));
   }
   if (auto ok = set_key(loaded.config, *key, setting.value); !ok)
     return fail(Errc::bad_config,
@@ -98,18 +129,26 @@ Result<void> apply_file(LoadedConfig& loaded, const std::string& path) {
 
 // MILLRACE_SECTION__KEY names section.key. Other MILLRACE_ variables belong to other programs.
 Result<void> apply_environment(LoadedConfig& loaded, const std::vector<std::string>& environment) {
-  constexpr std::string_view prefix = "MILLRACE_";
   for (const std::string& variable : environment) {
     const std::size_t equals = variable.find('=');
-    if (equals == std::string::npos || !variable.starts_with(prefix)) continue;
+    if (equals == std::string::npos || !variable.starts_with(variable_prefix)) continue;
     const std::string name = variable.substr(0, equals);
-    std::string key = name.substr(prefix.size());
+    std::string key = name.substr(variable_prefix.size());
     const std::size_t split = key.find("__");
-    if (split == std::string::npos) continue;
+    if (split == std::string::npos) {
+      if (const auto meant = meant_variable(name))
+        return fail(
+            Errc::bad_config,
+            fmt::format("environment {}: two underscores stand behind the section; write {}", name,
+                        *meant));
+      continue;
+    }
     key.replace(split, 2, ".");
     for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    const Setting setting{
-        key, {RawValue::Type::untyped, variable.substr(equals + 1)}, "environment " + name};
+    const Setting setting{key,
+                          {RawValue::Type::untyped, variable.substr(equals + 1)},
+                          "environment " + name,
+                          /*of_environment=*/true};
     if (auto ok = apply(loaded, setting); !ok) return ok;
   }
   return {};

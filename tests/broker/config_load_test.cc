@@ -43,6 +43,12 @@ Result<LoadedConfig> load_set(const std::string& set) {
   return load_config(sources);
 }
 
+Result<LoadedConfig> load_environment(const std::string& variable) {
+  ConfigSources sources;
+  sources.environment = {variable};
+  return load_config(sources);
+}
+
 TEST_CASE("without any source the defaults stand") {
   const auto loaded = load_config({});
   REQUIRE(loaded);
@@ -96,10 +102,18 @@ TEST_CASE("PS-11 an unknown key stops the load and names the nearest, file and l
         "millrace.toml:1: unknown key dir; the nearest is data.dir");
   CHECK(error_of(load_set("log.levle=info")) ==
         "--set: unknown key log.levle; the nearest is log.level");
-  ConfigSources sources;
-  sources.environment = {"MILLRACE_LOG__LEVLE=info"};
-  CHECK(error_of(load_config(sources)) ==
-        "environment MILLRACE_LOG__LEVLE: unknown key log.levle; the nearest is log.level");
+  CHECK(error_of(load_set("disk.warn=80")) ==
+        "--set: unknown key disk.warn; the nearest is disk.warn_percent");
+}
+
+TEST_CASE("PS-11 an unknown key of the environment names the nearest variable") {
+  CHECK(error_of(load_environment("MILLRACE_LOG__LEVLE=info")) ==
+        "environment MILLRACE_LOG__LEVLE: unknown key log.levle; the nearest is "
+        "MILLRACE_LOG__LEVEL");
+  CHECK(error_of(load_environment("MILLRACE_DISK_WARN_PERCENT=80")) ==
+        "environment MILLRACE_DISK_WARN_PERCENT: two underscores stand behind the section; write "
+        "MILLRACE_DISK__WARN_PERCENT");
+  CHECK(load_environment("MILLRACE_JOBS=2"));
 }
 
 TEST_CASE("PS-11 an unknown key that is like none names none, but where all of them are") {
@@ -113,9 +127,12 @@ TEST_CASE("PS-11 a value of the wrong type is refused with file and line") {
   CHECK(error_of(load_text("[live]\nby_default = \"yes\"\n")) ==
         "millrace.toml:2: live.by_default: \"yes\" is not true or false");
   CHECK(error_of(load_text("[topic]\nsegment_age = 7\n")) ==
-        "millrace.toml:2: topic.segment_age: \"7\" is not a time such as \"500 ms\" or \"7 days\"");
+        "millrace.toml:2: topic.segment_age: \"7\" is not a time such as \"500 ms\" or \"7 days\": "
+        "the unit is missing; allowed is 0 to 36500 days");
   CHECK(error_of(load_text("[disk]\nwarn_percent = \"80\"\n")) ==
-        "millrace.toml:2: disk.warn_percent: \"80\" is not a percentage as a whole number");
+        "millrace.toml:2: disk.warn_percent: \"80\" is not a percentage as a whole number; allowed "
+        "is 1 "
+        "to 100");
   CHECK(error_of(load_text("[data]\ndir = [1, 2]\n")) ==
         "millrace.toml:2: data.dir: \"an array\" is not a text");
   CHECK(error_of(load_text("[topic]\nsegment_bytes = 1.5\n"))
@@ -130,7 +147,16 @@ TEST_CASE("PS-11 a number outside its limits is refused with the limits and the 
   CHECK(error_of(load_set("disk.warn_percent=101")) ==
         "--set: disk.warn_percent: 101 is outside its limits, 1 to 100");
   CHECK(error_of(load_set("topic.batch_bytes_max=-1")) ==
-        "--set: topic.batch_bytes_max: \"-1\" is not a size such as \"256 MiB\"");
+        "--set: topic.batch_bytes_max: \"-1\" is not a size such as \"256 MiB\"; allowed is 1 "
+        "KiB to 64 MiB");
+  CHECK(
+      error_of(load_set("limits.stop_deadline=1")) ==
+      "--set: limits.stop_deadline: \"1\" is not a time such as \"500 ms\" or \"7 days\": the unit "
+      "is missing; allowed is 100 ms to 10 min");
+  CHECK(
+      error_of(load_environment("MILLRACE_DISK__WARN_PERCENT=lots")) ==
+      "environment MILLRACE_DISK__WARN_PERCENT: disk.warn_percent: \"lots\" is not a percentage as "
+      "a whole number; allowed is 1 to 100");
   CHECK(error_of(load_set("log.level=loud")) ==
         "--set: log.level: \"loud\" is not one of debug|info|warn|error|off");
   CHECK(error_of(load_set("data.io=")) ==
@@ -173,6 +199,9 @@ TEST_CASE("text that is no endpoint is refused") {
     REQUIRE_FALSE(loaded);
     CHECK(loaded.error().text.starts_with("--set: listen.requests: "));
   }
+  for (const char* set : {"listen.requests=tcp://127.0.0.1:99999", "listen.live=tcp://127.0.0.1:x",
+                          "listen.http=127.0.0.1:65536"})
+    CHECK(load_set(set).error().text.ends_with("\" is not 0 to 65535; 0 picks a free one"));
   CHECK(load_set("listen.live=off"));
   CHECK(load_set("listen.http="));
   CHECK_FALSE(load_set("listen.http=nowhere"));
