@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -60,13 +61,30 @@ std::string unexpected(const CLI::App& app, const std::vector<std::string>& left
   const auto flag = std::find_if(left.begin(), left.end(),
                                  [](const std::string& text) { return text.starts_with('-'); });
   if (flag == left.end()) {
-    const auto commands = command_names(last_named(app));
-    return commands.empty() ? fmt::format("'{}' is one argument too many", left.front())
-                            : fmt::format("there is no command '{}'{}", left.front(),
-                                          nearest(left.front(), commands));
+    const CLI::App& named = last_named(app);
+    const auto commands = command_names(named);
+    if (commands.empty()) return fmt::format("'{}' is one argument too many", left.front());
+    if (named.get_name() == "completion")
+      return fmt::format("there is no completion for the shell '{}', only for {}", left.front(),
+                         fmt::join(commands, ", "));
+    const std::string near = nearest(left.front(), commands);
+    return fmt::format(
+        "there is no command '{}'{}", left.front(),
+        near.empty() ? fmt::format("; there are {}", fmt::join(commands, ", ")) : near);
   }
   const std::string name = flag->substr(0, flag->find('='));
   return fmt::format("there is no flag '{}'{}", name, nearest(name, flag_names(app)));
+}
+
+// Of a command that was left out, or an argument or a flag of the one that was named.
+std::string missing(const CLI::App& app, const CLI::RequiredError& error) {
+  const CLI::App& named = last_named(app);
+  const auto commands = command_names(named);
+  if (commands.empty()) return one_line(error.what());
+  return fmt::format(
+      "'{}' needs a command: {}",
+      &named == &app ? app.get_name() : fmt::format("{} {}", app.get_name(), named.get_name()),
+      fmt::join(commands, ", "));
 }
 
 }  // namespace
@@ -78,7 +96,11 @@ Arguments::Arguments()
   app_->require_subcommand(1);
   app_->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app_->footer(
-      "Exit codes: 0 done, 1 the operation failed, 2 bad usage, 130 interrupted.\n"
+      "Exit codes: 0 done; 1 the operation failed, or the broker refused it: also a value that "
+      "only\n"
+      "the broker can judge, such as the name or a setting of a topic; 2 bad usage: refused "
+      "before\n"
+      "anything was asked of a broker; 130 interrupted.\n"
       "Results go to standard output, everything else to standard error.\n\n"
       "Examples:\n"
       "  millrace topic create orders --partitions 4\n"
@@ -329,16 +351,22 @@ void Arguments::add_log_repair(CLI::App& log) {
   CLI::Option* fence = repair->add_flag(
       "--fence-missing", wanted->fence_missing,
       "missing segments stay missing: their offsets are fenced and appends resume behind them");
-  CLI::Option* before = repair->add_option("--cut-before", wanted->cut_before,
-                                           "the log starts at this offset, where a segment begins");
-  CLI::Option* from = repair->add_option("--cut-from", wanted->cut_from,
-                                         "the log ends at this offset, where a batch ends; offsets "
-                                         "from it on are given to new events");
+  const auto add_number = [repair](const char* flag, std::optional<std::uint64_t>& into,
+                                   const char* type, const char* help) {
+    return repair
+        ->add_option_function<std::string>(
+            flag, checked(flag, into, parse_offset, "a whole number from 0 on"), help)
+        ->type_name(type);
+  };
+  CLI::Option* before = add_number("--cut-before", wanted->cut_before, "OFFSET",
+                                   "the log starts at this offset, where a segment begins");
+  CLI::Option* from = add_number("--cut-from", wanted->cut_from, "OFFSET",
+                                 "the log ends at this offset, where a batch ends; offsets "
+                                 "from it on are given to new events");
   fence->excludes(before)->excludes(from);
   before->excludes(from);
-  repair
-      ->add_option("--lose-events", wanted->lose_events,
-                   "how many events may be given up; must be the number that the dry run says")
+  add_number("--lose-events", wanted->lose_events, "COUNT",
+             "how many events may be given up; must be the number that the dry run says")
       ->excludes(fence);
   repair->footer(
       "A cut without --lose-events only says what it would give up. Files that leave the log, and "
@@ -421,7 +449,7 @@ int Arguments::run(int argc, const char* const* argv) {
   } catch (const CLI::RequiredError& error) {
     // A command or a flag that does not exist shows as the one that is missing for it.
     const auto left = app_->remaining(true);
-    const auto what = left.empty() ? one_line(error.what()) : unexpected(*app_, left);
+    const auto what = left.empty() ? missing(*app_, error) : unexpected(*app_, left);
     return report_usage(fmt::format("{}; see --help", what));
   } catch (const CLI::ExtrasError&) {
     return report_usage(fmt::format("{}; see --help", unexpected(*app_, app_->remaining(true))));

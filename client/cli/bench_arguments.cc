@@ -40,14 +40,12 @@ void add_bench_events(CLI::App& command, BenchArguments& a) {
 
 void add_bench_load(CLI::App& command, BenchArguments& a) {
   add_batch_bytes(command, a.producer);
-  command.add_option("--producers", a.producers, "producers that send at the same time. Default 1")
-      ->check(CLI::Range(1u, 64u))
-      ->type_name("N");
-  command
-      .add_option("--in-flight", a.producer.in_flight_max,
-                  "batches of one partition in flight. Default 8")
-      ->check(CLI::Range(1u, 32u))
-      ->type_name("N");
+  add_number(
+      command, "--producers", {1, 64}, [&a](std::uint32_t n) { a.producers = n; },
+      "producers that send at the same time, 1 to 64. Default 1");
+  add_number(
+      command, "--in-flight", {1, 32}, [&a](std::uint32_t n) { a.producer.in_flight_max = n; },
+      "batches of one partition in flight, 1 to 32. Default 8");
 }
 
 }  // namespace

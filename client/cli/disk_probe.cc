@@ -81,12 +81,28 @@ const char* trouble_of(const std::string& type) {
   return nullptr;
 }
 
+// Views of the kernel: what looks like files there keeps nothing.
+bool keeps_no_files(const std::string& type) {
+  static constexpr std::array<const char*, 18> known = {
+      "proc",     "sysfs",   "cgroup",     "cgroup2", "devpts",    "devtmpfs",
+      "debugfs",  "tracefs", "securityfs", "pstore",  "bpf",       "configfs",
+      "efivarfs", "fusectl", "mqueue",     "nsfs",    "hugetlbfs", "binfmt_misc"};
+  return std::find(known.begin(), known.end(), type) != known.end();
+}
+
+constexpr const char* choose_a_disk = "it keeps no log; name a directory on a disk";
+
 Check probe_file_system(const Mount& mount) {
   Check check{"file system", Verdict::ok,
               fmt::format("{} on {} ({})", mount.type, mount.source, mount.options), ""};
   if (const char* trouble = trouble_of(mount.type)) {
     check.verdict = Verdict::warn;
     check.advice = trouble;
+  }
+  if (keeps_no_files(mount.type)) {
+    check.verdict = Verdict::fail;
+    check.advice = choose_a_disk;
+    return check;
   }
   const std::string all = "," + mount.options + "," + mount.super_options + ",";
   if (all.find(",ro,") != std::string::npos) {
@@ -108,11 +124,15 @@ Check probe_space(const std::string& parent) {
                       free = unit * status.f_bavail;
   const double used =
       total == 0 ? 0 : 100.0 - 100.0 * static_cast<double>(free) / static_cast<double>(total);
-  Check check{
-      "space", Verdict::ok,
-      fmt::format("{} free of {} ({:.0f} % used)", human_bytes(free), human_bytes(total), used),
-      ""};
-  if (used >= 95) {
+  Check check{"space", Verdict::ok,
+              total == 0 ? "no space at all"
+                         : fmt::format("{} free of {} ({:.0f} % used)", human_bytes(free),
+                                       human_bytes(total), used),
+              ""};
+  if (total == 0) {
+    check.verdict = Verdict::fail;
+    check.advice = choose_a_disk;
+  } else if (used >= 95) {
     check.verdict = Verdict::fail;
     check.advice = "at 95 % a broker refuses events; free some space";
   } else if (used >= 85) {
@@ -318,7 +338,10 @@ std::vector<Check> probe_disk(const Context& context, const std::string& directo
     checks.push_back(probe_device(device));
   }
   checks.push_back(probe_space(parent));
-  if (checks.front().verdict == Verdict::fail) return checks;
+  const bool keeps_none = std::any_of(checks.begin(), checks.end(), [](const Check& check) {
+    return check.advice == choose_a_disk;
+  });
+  if (checks.front().verdict == Verdict::fail || keeps_none) return checks;
   const TemporaryFile file(parent);
   if (file.descriptor() < 0) {
     checks.push_back({"temporary file", Verdict::fail, std::strerror(file.error()),

@@ -13,15 +13,12 @@ constexpr const char* format_help =
     "%t topic, %p partition, %o offset, %k key, %v payload, %h headers, %T time, %s payload bytes, "
     "%% percent; \\n \\t \\r \\0 \\\\. Default {}";
 
+constexpr NumberBounds partitions_bounds{1, 4096};
 constexpr const char* partitions_help = "partitions of the topic, 1 to 4096. Default 1";
-
-CLI::Option* bounded_partitions(CLI::Option* option) {
-  return option->check(CLI::Range(1u, 4096u))->type_name("N");
-}
 
 }  // namespace
 
-void refuse_value(const char* flag, const std::string& text, const char* allowed) {
+void refuse_value(const char* flag, const std::string& text, const std::string& allowed) {
   throw CLI::ValidationError(flag, fmt::format("'{}' is not {}", text, allowed));
 }
 
@@ -38,6 +35,22 @@ void refuse(CLI::App& command, std::vector<Conflict> conflicts) {
       }
     }
   });
+}
+
+CLI::Option* add_number(CLI::App& command, const char* flag, NumberBounds bounds,
+                        std::function<void(std::uint32_t)> set, const char* help) {
+  return command
+      .add_option_function<std::string>(
+          flag,
+          [flag, bounds, set = std::move(set)](const std::string& text) {
+            const auto number = parse_partition(text);
+            if (!number || *number < bounds.min || *number > bounds.max)
+              refuse_value(flag, text,
+                           fmt::format("a whole number from {} to {}", bounds.min, bounds.max));
+            set(*number);
+          },
+          help)
+      ->type_name("N");
 }
 
 void add_ack(CLI::App& command, ProducerOptions& options) {
@@ -104,12 +117,14 @@ void add_partition(CLI::App& command, std::optional<std::uint32_t>& partition, c
 }
 
 CLI::Option* add_partitions(CLI::App& command, const char* name, std::uint32_t& partitions) {
-  return bounded_partitions(command.add_option(name, partitions, partitions_help));
+  return add_number(
+      command, name, partitions_bounds, [&](std::uint32_t n) { partitions = n; }, partitions_help);
 }
 
 CLI::Option* add_partitions(CLI::App& command, const char* name,
                             std::optional<std::uint32_t>& partitions) {
-  return bounded_partitions(command.add_option(name, partitions, partitions_help));
+  return add_number(
+      command, name, partitions_bounds, [&](std::uint32_t n) { partitions = n; }, partitions_help);
 }
 
 }  // namespace millrace::cli

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,7 +17,8 @@
 
 namespace millrace::cli {
 
-[[noreturn]] void refuse_value(const char* flag, const std::string& text, const char* allowed);
+[[noreturn]] void refuse_value(const char* flag, const std::string& text,
+                               const std::string& allowed);
 
 // What CLI11 is to do with the value of `flag`: `parse` answers an optional, or a value that can be
 // false.
@@ -45,6 +47,12 @@ struct Conflict {
 
 // Refuses them when the command line was read.
 void refuse(CLI::App& command, std::vector<Conflict> conflicts);
+
+struct NumberBounds {
+  std::uint32_t min, max;  // both inclusive
+};
+CLI::Option* add_number(CLI::App& command, const char* flag, NumberBounds bounds,
+                        std::function<void(std::uint32_t)> set, const char* help);
 
 // -- of a producer
 void add_ack(CLI::App& command, ProducerOptions& options);

@@ -69,6 +69,10 @@ std::optional<std::uint32_t> parse_partition(std::string_view text) {
   return parse_digits<std::uint32_t>(text);
 }
 
+std::optional<std::uint64_t> parse_offset(std::string_view text) {
+  return parse_digits<std::uint64_t>(text);
+}
+
 std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   const auto bytes = parse_with_unit(text, byte_units, 1);
   if (!bytes || *bytes > 1e15 || std::floor(*bytes) != *bytes) return std::nullopt;

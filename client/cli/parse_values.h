@@ -21,6 +21,9 @@ std::optional<std::uint64_t> parse_count(std::string_view text);
 // "0", "4095": digits alone.
 std::optional<std::uint32_t> parse_partition(std::string_view text);
 
+// "0", "18446744073709551615": digits alone.
+std::optional<std::uint64_t> parse_offset(std::string_view text);
+
 // "4096", "256KiB", "1 MiB", "10MB".
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
 

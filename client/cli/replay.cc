@@ -175,7 +175,9 @@ int replay(const Context& context, const ReplayArguments& arguments) {
   if (!range) return report_usage(fmt::format("--offset: {}", range.error().text));
   if (range->is_reversed()) return report_reversed(arguments.range);
   const auto speed = parse_speed(arguments.speed);
-  if (!speed) return report_usage(fmt::format("--speed {}: not max, 1x, 10x", arguments.speed));
+  if (!speed)
+    return report_usage(fmt::format(
+        "--speed: '{}' is neither max nor a factor above 0, such as 1x or 10x", arguments.speed));
   auto format = choose_format(context, arguments.format);
   if (!format) return exit_code::usage;
   if (path->topic == arguments.to_topic && !arguments.force)

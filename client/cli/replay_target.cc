@@ -155,15 +155,20 @@ class CountingTarget final : public ReplayTarget {
 
 // -- what may keep a target from being used; false after a report
 
-void report_cannot_create(const std::string& path) {
+// `error` is the errno of what failed beside or in the place of the file.
+void report_cannot_create(const std::string& path, int error) {
+  const std::string directory = directory_of(path);
+  struct stat status = {};
+  const bool is_missing = error == ENOENT && ::stat(directory.c_str(), &status) != 0;
   report(fmt::format("cannot create {}", path),
          fmt::format("{}; name a file in a directory that is there and may be written",
-                     std::strerror(errno)));
+                     is_missing ? fmt::format("there is no directory {}", directory)
+                                : std::string(std::strerror(error))));
 }
 
 bool can_create_beside(const std::string& path) {
   if (::access(directory_of(path).c_str(), W_OK | X_OK) == 0) return true;
-  report_cannot_create(path);
+  report_cannot_create(path, errno);
   return false;
 }
 
@@ -218,7 +223,7 @@ std::unique_ptr<ReplayTarget> open_file_target(const ReplayArguments& arguments,
   const std::string temporary = fmt::format("{}.part-{}", path, ::getpid());
   const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor < 0) {
-    report_cannot_create(temporary);
+    report_cannot_create(path, errno);
     return nullptr;
   }
   return std::make_unique<FileTarget>(path, temporary, descriptor, std::move(format));

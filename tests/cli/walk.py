@@ -45,7 +45,8 @@ class Broker:
              "--http", "127.0.0.1:0", *flags],
             stdout=subprocess.PIPE, stderr=stderr, text=True)
         BROKERS.append(self.process)
-        self.endpoint = json.loads(self.process.stdout.readline())["listen"]
+        ready = json.loads(self.process.stdout.readline())
+        self.endpoint, self.live, self.http = ready["listen"], ready["live"], ready["http"]
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
@@ -138,6 +139,32 @@ def test_bad_usage_is_exit_2_and_one_line():
         assert len(run.err) < 250, f"{words}: more than a line's worth: {run.err}"
         if len(words) > 1 and words[-2].startswith("--"):
             assert words[-2] in run.err, f"{words}: the flag is not named: {run.err}"
+
+
+def test_a_command_that_is_left_out_is_asked_for_by_name():
+    for words, said in (([], "'millrace' needs a command: topic, produce, consume, tail, replay, log, bench, ping, doctor, completion"),
+                        (["topic"], "'millrace topic' needs a command: create, list, describe, delete, trim"),
+                        (["completion"], "'millrace completion' needs a command: bash"),
+                        (["completion", "zsh"], "there is no completion for the shell 'zsh', only for bash"),
+                        (["topic", "frobnicate"], "there is no command 'frobnicate'; there are create, list, describe, delete, trim")):
+        Run(*words).fails(2, said, "see --help")
+
+
+def test_a_number_that_is_none_is_refused_with_its_bounds():
+    for words, said in ((["topic", "create", "a", "--partitions", "abc"], "--partitions: 'abc' is not a whole number from 1 to 4096"),
+                        (["topic", "create", "a", "--partitions", "0"], "--partitions: '0' is not a whole number from 1 to 4096"),
+                        (["produce", "a", "--create", "--partitions", "1.5"], "--partitions: '1.5' is not a whole number from 1 to 4096"),
+                        (["bench", "produce", "--producers", "many"], "--producers: 'many' is not a whole number from 1 to 64"),
+                        (["bench", "produce", "--in-flight", "33"], "--in-flight: '33' is not a whole number from 1 to 32"),
+                        (["log", "repair", "d", "a/0", "--cut-from", "x"], "--cut-from: 'x' is not a whole number from 0 on"),
+                        (["replay", "a", "--offset", ":", "--speed", "fast"], "--speed: 'fast' is neither max nor a factor above 0, such as 1x or 10x")):
+        Run(*words).fails(2, said)
+
+
+def test_a_value_that_only_the_broker_can_judge_is_exit_1_as_the_help_says():
+    assert "also a value that only the broker can judge" in " ".join(Run("--help").text().split())
+    mr("topic", "create", "a", "--set", "segment_bytes=1").fails(1, "(broker)")
+    mr("topic", "create", "a", "--partitions", "4097").fails(2)
 
 
 def test_a_standard_error_that_takes_nothing_changes_no_exit_code():
@@ -242,6 +269,11 @@ def test_trim_moves_the_start_of_every_partition_or_of_one():
 
 def test_ping():
     assert mr("ping", "-o", "json").json()["version"]
+
+
+def test_another_port_of_the_broker_is_told_from_one_where_nobody_listens():
+    for endpoint in (BROKER.live, f"tcp://{BROKER.http}"):
+        Run("ping", "-q", "--broker", endpoint, "--timeout", "4s").fails(1, "disconnected", endpoint, "name its request endpoint", "the live feed's")
 
 
 def test_every_refusal_says_what_to_do():
@@ -666,7 +698,9 @@ def test_replay_to_output_to_file_and_dry():
         os.mkfifo(place + "/pipe")
         for other in (place + "/pipe", place):
             mr("replay", name, "--offset", ":", "--to-file", other, "--force").fails(1, other, "redirect standard output")
-        mr("replay", name, "--offset", ":", "--to-file", place + "/no/such/out").fails(1, "/no/such/out", "a directory that is there")
+        run = mr("replay", name, "--offset", ":", "--to-file", place + "/no/such/out")
+        run.fails(1, f"cannot create {place}/no/such/out (client)", f"there is no directory {place}/no/such", "a directory that is there")
+        assert ".part" not in run.err, run.err
         assert sorted(os.listdir(place)) == ["out.txt", "pipe"]
 
 
@@ -736,6 +770,41 @@ def test_verify_describe_and_dump_of_a_sound_directory():
         Run("log", "verify", place + "/pool").fails(1, "data_dir_refused", "name that of a broker")
         for other in (place + "/identity", place + "/lock", place, place + "/none"):
             Run("log", "dump", other).fails(1, other, "name a .segment file")
+
+
+def test_a_partition_that_never_had_an_event_gets_no_note():
+    with tempfile.TemporaryDirectory() as place:
+        broker = Broker(place)
+        Run("topic", "create", "empty", "--partitions", "2", broker=broker).ok()
+        Run("topic", "create", "t", broker=broker).ok()
+        Run("produce", "t", stdin=b"x\n", broker=broker).ok()
+        assert broker.stop() == 0
+        report = Run("log", "verify", place, "-o", "json").json()
+        assert report["ok"] and report["notes"] == [], report["notes"]
+        checkpoint, = pathlib.Path(place).glob("topics/*/0/checkpoint")
+        checkpoint.unlink()
+        notes = Run("log", "verify", place, "-o", "json").json()["notes"]
+        assert [n["file"] for n in notes] == [str(checkpoint.relative_to(place))] and "no checkpoint" in notes[0]["text"], notes
+
+
+def test_a_directory_of_another_user_is_no_damage():
+    if os.geteuid() != 0:
+        return  # only root can become somebody else
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        data = pathlib.Path(place, "data")
+        make_directory(data, batches=1)
+        # Its files and folders alone, the directory itself, and the one above it.
+        for closed, mode in ((data, 0o755), (data, 0o700), (pathlib.Path(place), 0o700)):
+            os.chmod(closed, mode)
+            for words in (["log", "verify"], ["log", "describe"]):
+                done = subprocess.run([MILLRACE, *words, data], capture_output=True, timeout=PATIENCE, user=nobody, group=nobody,
+                                      extra_groups=[])
+                err = done.stderr.decode()
+                assert done.returncode == 1 and done.stdout == b"" and len(err.splitlines()) == 1, f"{words} {closed}: {done}"
+                assert "Permission denied; run this as the user of the broker" in err, err
+                assert "sudo -u root" in err or closed != data, err
 
 
 def test_every_kind_of_damage_is_named_with_its_file():
@@ -851,6 +920,15 @@ def test_doctor():
         assert {"kernel", "io_uring", "file system", "space", "direct I/O", "open files", "zeromq"} <= names
         assert os.listdir(place) == [], "the doctor left something behind"
         assert all(check["advice"] for check in report["checks"] if check["verdict"] != "ok")
+
+
+def test_a_place_that_can_hold_no_log_is_not_ok():
+    run = Run("doctor", "--data-dir", "/proc", "-o", "json")
+    verdicts = {check["check"]: check for check in json.loads(run.out)["checks"]}
+    assert run.code == 1, run.out
+    for check in ("file system", "space"):
+        assert (verdicts[check]["verdict"], verdicts[check]["advice"]) == ("fail", "it keeps no log; name a directory on a disk"), run.out
+    assert not {"temporary file", "synced 4 KiB write"} & set(verdicts), run.out
 
 
 def test_an_interrupted_doctor_leaves_nothing_behind():
