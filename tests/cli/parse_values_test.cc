@@ -26,6 +26,10 @@ TEST_CASE("counts, partitions and seconds are plain numbers in their bounds") {
   CHECK(parse_partition("0") == 0u);
   CHECK(parse_partition("4294967295") == UINT32_MAX);
   for (const char* bad : {"", "-1", "1.5", "x", "4294967296"}) CHECK_FALSE(parse_partition(bad));
+  CHECK(parse_offset("0") == 0u);
+  CHECK(parse_offset("18446744073709551615") == UINT64_MAX);
+  for (const char* bad : {"", "-1", "1.5", "x", "18446744073709551616"})
+    CHECK_FALSE(parse_offset(bad));
   CHECK(parse_seconds("0.5") == 0.5);
   CHECK(parse_seconds("30") == 30.0);
   for (const char* bad : {"", "0", "-1", "x", "5s", "inf", "nan"}) CHECK_FALSE(parse_seconds(bad));
