@@ -19,10 +19,13 @@ void CorruptRanges::add(CorruptRange range) {
 void CorruptRanges::note_damage(const Segment& segment,
                                 const std::vector<SegmentScan::Damage>& damage, Offset start) {
   for (const auto& d : damage) {
-    if (at(d.offsets.begin) != nullptr || d.offsets.end <= start) continue;
+    OffsetRange fresh = d.offsets;  // what of it was not known
+    while (const CorruptRange* known = fresh.empty() ? nullptr : at(fresh.begin))
+      fresh.begin = std::min(known->offsets.end, fresh.end);
+    if (fresh.empty() || fresh.end <= start) continue;
     diag::error("log", "{} at position {}: offsets [{}, {}) do not verify; fenced", segment.path,
-                d.position.value, d.offsets.begin.value, d.offsets.end.value);
-    add({d.offsets, segment.path, d.position, "batches do not verify"});
+                d.position.value, fresh.begin.value, fresh.end.value);
+    add({fresh, segment.path, d.position, "batches do not verify"});
   }
 }
 

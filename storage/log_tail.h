@@ -98,6 +98,7 @@ class LogTail {
 
  private:
   bool must_roll(std::size_t bytes, WallTime now) const;
+  bool names_segment(const BatchView& batch) const;
   bool is_quiet() const;
   void roll(WallTime now);
   void begin_segment(WallTime now);

@@ -67,6 +67,7 @@ void Recovery::step(IoResult io) {
       if (!io) return finish(fail(io.error()));
       return read_headers();
     case Stage::open_active:
+      if (!io && !log_.refusal.empty()) return refused_unsynced(io.error());
       if (!io) return finish(fail(io.error()));
       recovered_.active_file = FileId{static_cast<std::int32_t>(*io)};
       if (nothing_new_since_close() && log_.durable_end == checkpoint_->durable_end &&
@@ -77,6 +78,7 @@ void Recovery::step(IoResult io) {
       stage_ = Stage::sync_active;
       return disk.sync_data(io_, recovered_.active_file);
     case Stage::sync_active:
+      if (!io && !log_.refusal.empty()) return refused_unsynced(io.error());
       if (!io) return finish(fail(io.error()));
       return on_synced();
     case Stage::close_left: return finish({});
@@ -224,6 +226,8 @@ void Recovery::next_scan() {
   plan.from = segment_layout::first_batch_position;
   plan.next_offset = segment->base();
   plan.previous_crc = segment->header.previous_crc;
+  plan.commit_bytes_max =
+      std::max<std::uint64_t>(SegmentWriter::commit_bytes_max, options_.batch_bytes_max);
   if (checkpoint_) plan.durable_end = checkpoint_->durable_end;
   const bool last = at_scan_ + 1 == segments.size();
   if (!last) plan.end_offset = segment->end_offset;
@@ -318,6 +322,12 @@ void Recovery::on_synced() {
   return goes_on ? cut_tail() : leave_as_it_is();
 }
 
+// A log that refuses appends may lie where nothing can be written: it is read as it is.
+void Recovery::refused_unsynced(const Error& why) {
+  diag::warn("log", "{}: not synced: {}", log_.segments.back()->path, why.text);
+  leave_as_it_is();
+}
+
 // What would be cut off may be all that proves that damage before it was durable once, and with it
 // the whole batches between: without it the next recovery would take them for torn.
 //
@@ -332,6 +342,7 @@ void Recovery::leave_as_it_is() {
   last->active = false;
   last->left_as_it_is = true;
   last->sealed_at = log_.stamp_time(environment_.clock.wall());
+  if (!recovered_.active_file.is_open()) return finish({});
   stage_ = Stage::close_left;
   environment_.disk.close(io_, std::exchange(recovered_.active_file, {}));
 }

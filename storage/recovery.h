@@ -55,6 +55,7 @@ class Recovery {
   void on_synced();
   void cut_tail();
   void leave_as_it_is();
+  void refused_unsynced(const Error& why);
   void finish(Result<void> outcome);
   void refuse(std::string reason);
   bool nothing_new_since_close() const;

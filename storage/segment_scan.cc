@@ -10,8 +10,8 @@ namespace millrace {
 namespace {
 constexpr std::size_t window_bytes = 1 * MiB;
 constexpr std::uint64_t block = Disk::direct_alignment;
-// A damaged batch, or the rest of a commit, may be as long as any batch ever was.
-constexpr std::uint64_t search_bytes_max = batch_layout::body_bytes_limit + 2 * block;
+// A damaged batch may be as long as any batch ever was, whatever is set today.
+constexpr std::uint64_t damaged_bytes_max = batch_layout::body_bytes_limit;
 }  // namespace
 
 SegmentScan::SegmentScan(Disk& disk, SlabPool& slabs, Plan plan, Visitor visit, Done done)
@@ -95,7 +95,6 @@ bool SegmentScan::walk() {
       found_.last_crc = step.header.header_crc;
       found_.last = step.header;
       if (!visit_(step.header, step.position)) return close({});
-      if (plan_.stop_after_damage && !found_.damage.empty()) return close({});
       return true;
     case ScanStep::Kind::no_batch: return end_of_batches();
   }
@@ -105,24 +104,36 @@ bool SegmentScan::walk() {
 // Nothing continues the segment at at_. Look behind it.
 bool SegmentScan::end_of_batches() {
   searching_ = true;
+  search_begun_ = false;
   first_behind_.reset();
   gap_is_dirty_ = false;
   search_at_ = at_;
-  search_end_ = found_.file_end;
-  if (!plan_.end_offset) {
-    search_end_ = std::min(search_end_, Position{align_up(at_.value, block)} + search_bytes_max);
-    // The file may end inside of the block.
-    const Position boundary = std::min(Position{align_up(at_.value, block)}, found_.file_end);
-    if (at_ >= window_.at && at_ < boundary && boundary <= window_.end() &&
-        !all_zero(window_.bytes.subspan(at_ - window_.at, boundary - at_)))
-      found_.tail_is_dirty = gap_is_dirty_ = true;
-  }
-  if (search_at_ < window_.at || search_at_ + batch_layout::header_bytes > window_.end())
-    return read_window(search_at_, batch_layout::header_bytes);
+  const Position wanted = std::min(Position{align_up(at_.value, block)} + block, found_.file_end);
+  if (at_ < window_.at || window_.end() < wanted) return read_window(at_, 2 * block);
   return true;
 }
 
+// The window has the rest of at_'s block and the next one.
+void SegmentScan::begin_search() {
+  search_begun_ = true;
+  search_end_ = found_.file_end;
+  if (plan_.end_offset) return;
+  const Position boundary{align_up(at_.value, block)};
+  const auto bytes_to = [this](Position end) {
+    const ByteView rest =
+        window_.bytes.subspan(std::min<std::size_t>(at_ - window_.at, window_.bytes.size()));
+    return rest.first(std::min<std::size_t>(end - at_, rest.size()));
+  };
+  if (!all_zero(bytes_to(boundary))) found_.tail_is_dirty = gap_is_dirty_ = true;
+  if (expect_.next_offset < plan_.durable_end) return;
+  // Damage is hardly ever zeros: files that were given blocks ahead end in them, on every start.
+  const bool zeros = all_zero(bytes_to(boundary + block));
+  search_end_ = std::min(
+      search_end_, boundary + (zeros ? plan_.commit_bytes_max : damaged_bytes_max) + 2 * block);
+}
+
 bool SegmentScan::search() {
+  if (!search_begun_) begin_search();
   for (;;) {
     const auto behind = find_batch(window_, search_at_, plan_.segment_id, expect_.next_offset);
     if (!behind || behind->position >= search_end_) break;
@@ -133,11 +144,10 @@ bool SegmentScan::search() {
     if (!plan_.end_offset) found_.tail_is_dirty = true;
     if (behind->position == at_ && behind->header.base_offset == expect_.next_offset) continue;
     // Of a commit in flight, or one that was torn.
-    if (plan_.end_offset && behind->header.base_offset >= *plan_.end_offset)
-      return nothing_behind();
+    if (plan_.end_offset && behind->header.base_offset >= *plan_.end_offset) continue;
     if (!first_behind_) first_behind_ = behind;
     durable_to_ = std::max(durable_to_, Position{behind->header.durable_position});
-    if (was_durable() || durable_to_ > Position{align_up(at_.value, block)} ||
+    if (was_durable(behind->header) || durable_to_ > Position{align_up(at_.value, block)} ||
         proves_damage(*behind, at_, expect_.next_offset, gap_is_dirty_))
       return resume_at(*first_behind_);
   }
@@ -151,8 +161,9 @@ bool SegmentScan::search() {
   return nothing_behind();
 }
 
-bool SegmentScan::was_durable() const {
-  return plan_.end_offset || expect_.next_offset < plan_.durable_end;
+bool SegmentScan::was_durable(const BatchHeader& behind) const {
+  return plan_.end_offset ||
+         (expect_.next_offset < plan_.durable_end && behind.base_offset <= plan_.durable_end);
 }
 
 bool SegmentScan::nothing_behind() {

@@ -3,8 +3,8 @@
 //
 // Active segment: what does not verify is a torn tail, unless a later commit proves that it was
 // durable before: a batch that begins a commit behind the damage says so by its durable_position.
-// It is looked for as far as the largest batch reaches; what lies behind more damage than that,
-// and no checkpoint knows, is not found.
+// It is looked for as far as the largest batch reaches, or the largest commit where only zeros lie
+// at the place; what lies behind more damage than that, and no checkpoint knows, is not found.
 // Sealed segment: every batch up to its end offset was durable, so whatever does not verify is
 // damage.
 //
@@ -33,9 +33,10 @@ class SegmentScan {
     // Sealed (or durable part of the active): the scan ends at this offset and all below it must be
     // there.
     std::optional<Offset> end_offset;
+    // Active: how far behind zeros a later commit is looked for.
+    std::uint64_t commit_bytes_max = 0;
     // Active: all below it was durable once, as a checkpoint says.
     Offset durable_end = Offset{0};
-    bool stop_after_damage = false;  // end at the first batch behind the first damaged range
   };
   struct Damage {
     OffsetRange offsets;
@@ -72,7 +73,9 @@ class SegmentScan {
   bool resume_at(const FoundBatch& found);
   bool nothing_behind();
   bool close(Result<void> outcome);
-  bool was_durable() const;
+  void begin_search();
+  // Whether all below `behind` was durable, without a proof by its header.
+  bool was_durable(const BatchHeader& behind) const;
   void note_damage(OffsetRange offsets);
 
   enum class Stage { idle, open, size, read, close } stage_ = Stage::idle;
@@ -92,6 +95,7 @@ class SegmentScan {
   Result<void> outcome_;
   // While looking for a batch behind a place that does not verify.
   bool searching_ = false;
+  bool search_begun_ = false;
   bool gap_is_dirty_ = false;  // something lies between at_ and the end of its block
   Position search_at_, search_end_;
   Position durable_to_;  // so far reached what was durable when a batch that was seen was written

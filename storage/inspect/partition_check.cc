@@ -299,10 +299,8 @@ void PartitionCheck::walk(Entry& entry, std::optional<Offset> end_offset) {
     inspection_.fault(entry.file, damage.position.value, damage.offsets, damage.reason);
   if (walked->tail_is_torn)
     inspection_.note(entry.file, walked->end_position.value, walked->end_offset.value,
-                     walked->damage.empty()
-                         ? "torn tail of an unclean stop; would be cut"
-                         : "torn tail of an unclean stop; stays, and the log goes on in a new "
-                           "segment");
+                     walked->damage.empty() ? "torn tail of an unclean stop; would be cut"
+                                            : "torn tail of an unclean stop");
   if (index.wrong() > 0 && walked->damage.empty())
     inspection_.fault(
         join_path(directory_, index_file_name(entry.base)), 0,

@@ -150,10 +150,12 @@ Result<bool> SegmentWalk::go_on_behind() {
       search = found->position + layout::batch_alignment;
       dirty = dirty || !was_durable;
       if (found->position == bad && found->header.base_offset == next_offset_) continue;
-      if (plan_.end_offset && found->header.base_offset >= *plan_.end_offset) break;
+      if (plan_.end_offset && found->header.base_offset >= *plan_.end_offset) continue;
       if (!first_behind) first_behind = found;
       durable_to_ = std::max(durable_to_, Position{found->header.durable_position});
-      if (was_durable || durable_to_ > boundary ||
+      const bool vouched =
+          plan_.end_offset || (was_durable && found->header.base_offset <= plan_.durable_end);
+      if (vouched || durable_to_ > boundary ||
           proves_damage(*found, bad, next_offset_, gap_is_dirty)) {
         // Nothing is lost where only padding lies between, which may be damaged as well.
         if (const OffsetRange lost{next_offset_, first_behind->header.base_offset};
