@@ -44,6 +44,17 @@ void require_b_is_served(LogFixture& f, const Scene& scene) {
   LogFixture::require_same(contents.batches[0], {{Offset{1}, Offset{2}}, scene.kept});
 }
 
+// The power goes, the header of the batch at `offset` has rotted, and there is no checkpoint.
+void open_with_bad_header(LogFixture& f, Offset offset) {
+  const auto [path, place] = f.place_of(offset);
+  f.storage.crash(CrashPolicy::none());
+  auto files = f.storage.disk().files();
+  files.at(path).at(place + 20) ^= std::byte{1};
+  files.erase(f.storage.path("checkpoint"));
+  f.storage.disk().restore(files);
+  f.open();
+}
+
 }  // namespace
 
 TEST_CASE("ST-39 G6 what was served beside damage is there after recovery cut a torn tail") {
@@ -292,13 +303,7 @@ TEST_CASE("G1 G7 ST-05 what proves damage is found wherever the headers before i
     }
     LogFixture f(8, {.log = options, .cache_bytes = 16 * MiB});
     REQUIRE(append_all(f) == ends_at);
-    const auto damaged = f.place_of(Offset{1});
-    f.storage.crash(CrashPolicy::none());
-    auto files = f.storage.disk().files();
-    files.at(damaged.first).at(damaged.second + 20) ^= std::byte{1};
-    files.erase(f.storage.path("checkpoint"));
-    f.storage.disk().restore(files);
-    f.open();
+    open_with_bad_header(f, Offset{1});
     REQUIRE(f.storage.log().durable_end() == Offset{6});
     REQUIRE(f.read_all(true, 1 * MiB).holes == std::vector<OffsetRange>{{Offset{1}, Offset{2}}});
     f.storage.crash(CrashPolicy::none());
@@ -313,14 +318,8 @@ TEST_CASE("G1 G7 ST-05 damage as long as any batch may be is no torn tail, whate
   LogFixture f(9, {.log = options, .cache_bytes = 64 * MiB});
   f.put(make_batch_of_bytes(12 * MiB));
   f.put(make_batch("behind"));
-  const auto damaged = f.place_of(Offset{0});
-  f.storage.crash(CrashPolicy::none());
-  auto files = f.storage.disk().files();
-  files.at(damaged.first).at(damaged.second + 20) ^= std::byte{1};
-  files.erase(f.storage.path("checkpoint"));
-  f.storage.disk().restore(files);
   f.storage.options().log.batch_bytes_max = 4 * MiB;
-  f.open();
+  open_with_bad_header(f, Offset{0});
   REQUIRE(f.storage.log().durable_end() == Offset{2});
   REQUIRE(f.read_all(true, 1 * MiB).holes == std::vector<OffsetRange>{{Offset{0}, Offset{1}}});
 }
