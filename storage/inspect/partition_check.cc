@@ -234,7 +234,10 @@ void PartitionCheck::check_segment(std::size_t at) {
   }
   if (!entry.header) {
     // What was wrong with the header is said; this says what it costs.
-    inspection_.fault(entry.file, 0, {entry.base, end.value_or(end_of_unreadable(entry))},
+    const auto file = FileReader::open(inspection_.full_path(entry.file));
+    const auto lost_end = file && is_last ? end_of_unreadable(*file, entry.base, checkpoint_)
+                                          : Result<Offset>(entry.base);
+    inspection_.fault(entry.file, 0, {entry.base, end.value_or(lost_end.value_or(entry.base))},
                       "nothing of this segment can be read");
     return;
   }
@@ -254,19 +257,6 @@ void PartitionCheck::check_segment(std::size_t at) {
                         "the segment does not follow the last batch of the one before it");
   }
   if (is_last) check_end(entry);
-}
-
-// As log repair fences it, see partition_repair.cc.
-Offset PartitionCheck::end_of_unreadable(const Entry& newest) const {
-  const Offset known = checkpoint_ ? checkpoint_->durable_end : newest.base;
-  const auto file = FileReader::open(inspection_.full_path(newest.file));
-  const bool is_named =
-      checkpoint_ && checkpoint_->segment_id != 0 && checkpoint_->segment_base == newest.base;
-  const auto end =
-      file ? end_by_batch_headers(*file, newest.base,
-                                  is_named ? std::optional(checkpoint_->segment_id) : std::nullopt)
-           : std::optional<Offset>();
-  return std::max({newest.base + 1, known, end ? end->value_or(newest.base) : newest.base});
 }
 
 void PartitionCheck::check_link(const Entry& before, const Entry& after) {

@@ -44,7 +44,6 @@ class PartitionCheck {
   void check_start();
   void check_link(const Entry& before, const Entry& after);
   void check_segment(std::size_t at);
-  Offset end_of_unreadable(const Entry& newest) const;
   void check_end(const Entry& last);
   void walk(Entry& entry, std::optional<Offset> end_offset);
   void note_index_end(const IndexFile& index, const std::string& file, Offset segment_end);

@@ -70,17 +70,6 @@ Result<Offset> PartitionRepair::end_of(std::size_t segment) const {
   return walked->end;
 }
 
-// Of the newest segment, whose header does not verify: behind what a checkpoint vouches for, and
-// behind its batches. They are not served, their offsets were given.
-Result<Offset> PartitionRepair::end_of_unreadable(const SegmentOnDisk& segment,
-                                                  std::optional<std::uint64_t> segment_id) const {
-  const auto file = FileReader::open(files_.full(segment.file));
-  if (!file) return fail(file.error());
-  const auto end = end_by_batch_headers(*file, segment.base, segment_id);
-  if (!end) return fail(end.error());
-  return std::max({files_.known_end(), segment.base + 1, end->value_or(segment.base)});
-}
-
 // -- fence: an empty segment in the place of the missing ones
 
 void PartitionRepair::fence(OffsetRange missing, const SegmentHeader* before,
@@ -156,13 +145,12 @@ Result<void> PartitionRepair::plan_fence() {
     const auto* before = segments.size() > 1 && segments[segments.size() - 2].header
                              ? &*segments[segments.size() - 2].header
                              : nullptr;
-    const bool is_named =
-        checkpoint && checkpoint->segment_id != 0 && checkpoint->segment_base == last.base;
-    const auto id = is_named ? std::optional(checkpoint->segment_id) : std::nullopt;
-    const auto end = end_of_unreadable(last, id);
+    const auto file = FileReader::open(files_.full(last.file));
+    if (!file) return fail(file.error());
+    const auto end = end_of_unreadable(*file, last.base, checkpoint);
     if (!end) return fail(end.error());
     plan_.moved.push_back(last.file);
-    fence_end({last.base, *end}, before, id.value_or(0));
+    fence_end({last.base, *end}, before, id_named_for(checkpoint, last.base).value_or(0));
   } else if (vouches && checkpoint->segment_base > last.base) {
     const auto end = end_of(segments.size() - 1);
     if (!end) return fail(end.error());

@@ -57,8 +57,6 @@ class PartitionRepair {
   Result<void> plan_from();
   Result<void> plan_cut_inside(const SegmentOnDisk& segment);
   Result<Offset> end_of(std::size_t segment) const;
-  Result<Offset> end_of_unreadable(const SegmentOnDisk& segment,
-                                   std::optional<std::uint64_t> segment_id) const;
   void fence(OffsetRange missing, const SegmentHeader* before, std::uint64_t segment_id);
   void fence_end(OffsetRange missing, const SegmentHeader* before, std::uint64_t segment_id);
   void fence_newest(Offset begin, const SegmentHeader* before);

@@ -39,9 +39,17 @@ std::optional<Offset> end_by_successor(const std::string& path, const SegmentHea
   return behind && behind->previous_segment_id == header.segment_id ? next : std::nullopt;
 }
 
-Result<std::optional<Offset>> end_by_batch_headers(const FileReader& file, Offset base,
-                                                   std::optional<std::uint64_t> segment_id) {
-  std::optional<Offset> end;
+std::optional<std::uint64_t> id_named_for(const std::optional<Checkpoint>& checkpoint,
+                                          Offset base) {
+  if (!checkpoint || checkpoint->segment_id == 0 || checkpoint->segment_base != base)
+    return std::nullopt;
+  return checkpoint->segment_id;
+}
+
+Result<Offset> end_of_unreadable(const FileReader& file, Offset base,
+                                 const std::optional<Checkpoint>& checkpoint) {
+  std::optional<std::uint64_t> segment_id = id_named_for(checkpoint, base);
+  Offset end = std::max(base + 1, checkpoint ? checkpoint->durable_end : base);
   std::vector<std::byte> bytes(window_bytes_min);
   Position at = segment_layout::first_batch_position;
   while (at.value + layout::header_bytes <= file.bytes()) {
@@ -51,7 +59,7 @@ Result<std::optional<Offset>> end_by_batch_headers(const FileReader& file, Offse
     const ScanWindow window{ByteView(bytes).first(*have), at};
     while (const auto found = find_batch(window, at, segment_id, base)) {
       segment_id = found->header.segment_id;
-      end = std::max(end.value_or(base), found->header.end_offset());
+      end = std::max(end, found->header.end_offset());
       // What looks like a header inside a whole batch was put there by its producer.
       const bool whole =
           BatchView::parse(window.bytes.subspan(found->position - window.at)).has_value();

@@ -9,6 +9,7 @@
 #include "storage/base/ids.h"
 #include "storage/base/result.h"
 #include "storage/format/batch.h"
+#include "storage/format/checkpoint_layout.h"
 #include "storage/format/segment_layout.h"
 #include "storage/inspect/file_reader.h"
 
@@ -48,13 +49,16 @@ struct WalkResult {
 // its batches, and what does not verify in it is damage.
 std::optional<Offset> end_by_successor(const std::string& path, const SegmentHeader& header);
 
-// How far the offsets of a segment went whose own header does not verify: the end of the furthest
-// batch header in it that does. `segment_id`: if it is known; otherwise that of the first batch
-// header from offset `base` on (a file that was used before has those of an older segment behind
-// its own). Nothing: no header verifies.
-// Errors: storage_error for a failed read.
-Result<std::optional<Offset>> end_by_batch_headers(const FileReader& file, Offset base,
-                                                   std::optional<std::uint64_t> segment_id);
+// The id of the segment that begins at `base`, where the checkpoint names it.
+std::optional<std::uint64_t> id_named_for(const std::optional<Checkpoint>& checkpoint, Offset base);
+
+// How far the offsets of the newest segment went, whose own header does not verify: what the
+// checkpoint vouches for, the end of the furthest batch header in it that verifies, and one offset
+// at the least. Where the checkpoint does not name its id, that of the first batch header from
+// offset `base` on is taken (a file that was used before has those of an older segment behind its
+// own). Errors: storage_error for a failed read.
+Result<Offset> end_of_unreadable(const FileReader& file, Offset base,
+                                 const std::optional<Checkpoint>& checkpoint);
 
 class SegmentWalk {
  public:

@@ -270,6 +270,21 @@ TEST_CASE("G2 ST-09 a fence over an unreadable newest segment reaches over all i
   r.f.close();
 }
 
+// After a truncation or a repair the checkpoint names no segment: it has the id 0 and the base 0,
+// where the only segment of a log begins, too.
+TEST_CASE("G2 ST-09 a checkpoint that names no segment hides no batches of the first one") {
+  Repaired r;
+  for (std::size_t i = 1; i < 4; ++i) r.lose(i);
+  Checkpoint checkpoint;
+  checkpoint.topic_id = r.f.storage.identity().topic_id;
+  checkpoint.generation = 1;
+  checkpoint.durable_end = Offset{1};
+  r.write(r.real_directory() + "/" + std::string(checkpoint_file_name),
+          encode_checkpoint(checkpoint));
+  r.flip(0, 100);
+  CHECK(r.repair(RepairKind::fence).fenced == std::vector<OffsetRange>{{Offset{0}, r.bases[1]}});
+}
+
 // A file that was used before holds batches of its older segment behind its own.
 TEST_CASE("ST-09 batches of an older segment in the file of an unreadable one do not count") {
   Repaired r;
