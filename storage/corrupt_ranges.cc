@@ -19,13 +19,21 @@ void CorruptRanges::add(CorruptRange range) {
 void CorruptRanges::note_damage(const Segment& segment,
                                 const std::vector<SegmentScan::Damage>& damage, Offset start) {
   for (const auto& d : damage) {
-    OffsetRange fresh = d.offsets;  // what of it was not known
-    while (const CorruptRange* known = fresh.empty() ? nullptr : at(fresh.begin))
-      fresh.begin = std::min(known->offsets.end, fresh.end);
-    if (fresh.empty() || fresh.end <= start) continue;
-    diag::error("log", "{} at position {}: offsets [{}, {}) do not verify; fenced", segment.path,
-                d.position.value, fresh.begin.value, fresh.end.value);
-    add({fresh, segment.path, d.position, "batches do not verify"});
+    // What of it was not known, piece by piece: ranges never overlap.
+    for (Offset from = d.offsets.begin; from < d.offsets.end;) {
+      if (const CorruptRange* known = at(from)) {
+        from = known->offsets.end;
+        continue;
+      }
+      OffsetRange piece{from, d.offsets.end};
+      for (const CorruptRange& known : ranges_)
+        if (known.offsets.begin > from) piece.end = std::min(piece.end, known.offsets.begin);
+      from = piece.end;
+      if (piece.end <= start) continue;
+      diag::error("log", "{} at position {}: offsets [{}, {}) do not verify; fenced", segment.path,
+                  d.position.value, piece.begin.value, piece.end.value);
+      add({piece, segment.path, d.position, "batches do not verify"});
+    }
   }
 }
 
