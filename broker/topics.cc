@@ -204,8 +204,8 @@ void Topics::create(NewTopic request, Created done) {
   if (auto fits = check_together(*parsed); !fits) return done(fail(fits.error()));
   if (catalog_.size() >= limits.topics_max) {
     return done(
-        fail(Errc::overloaded, fmt::format("there are {} topics, the limit; delete some, or raise "
-                                           "limits.topics_max",
+        fail(Errc::overloaded, fmt::format("the broker has as many topics as limits.topics_max "
+                                           "allows, {}; delete some, or raise it",
                                            limits.topics_max)));
   }
   if (under_way_ >= creations_at_once) {

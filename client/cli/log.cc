@@ -1,5 +1,6 @@
 // millrace log verify | describe | dump: data directories without a broker
 #include "commands.h"
+#include "directory_access.h"
 #include "event_printer.h"
 #include "interrupt.h"
 #include "millrace/where.h"
@@ -12,11 +13,8 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <pwd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -103,23 +101,6 @@ void print_findings(const DirectoryReport& report) {
   print_text(out);
 }
 
-// A user that may not read the directory would see faults where there is none. Who may is its
-// owner.
-std::optional<std::string> unreadable(const std::string& directory) {
-  for (const std::string& path :
-       {directory, directory + "/identity", directory + "/topics", directory + "/lock"}) {
-    struct stat status = {};
-    const bool is_there = ::stat(path.c_str(), &status) == 0;
-    const bool is_directory = is_there && S_ISDIR(status.st_mode);
-    if (is_there ? ::access(path.c_str(), is_directory ? R_OK | X_OK : R_OK) == 0 : errno != EACCES)
-      continue;
-    const auto* owner = is_there ? ::getpwuid(status.st_uid) : nullptr;
-    return fmt::format("{}: {}; run this as the user of the broker{}", path, std::strerror(EACCES),
-                       owner == nullptr ? "" : fmt::format(": sudo -u {} ...", owner->pw_name));
-  }
-  return std::nullopt;
-}
-
 struct Totals {
   std::uint64_t partitions = 0, segments = 0, batches = 0, events = 0, bytes = 0;
 };
@@ -142,7 +123,7 @@ Totals totals_of(const DirectoryReport& report) {
 
 Result<DirectoryReport> inspect_with_progress(const Context& context, const std::string& directory,
                                               inspect::Depth depth) {
-  if (auto fault = unreadable(directory)) return fail(Errc::data_dir_refused, std::move(*fault));
+  if (auto fault = no_access(directory)) return fail(Errc::data_dir_refused, std::move(*fault));
   finish_on_interrupt();
   ProgressLine progress(context);
   const double begin = monotonic_seconds();

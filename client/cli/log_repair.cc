@@ -1,5 +1,6 @@
 // millrace log repair: a partition's files, changed on an explicit word
 #include "commands.h"
+#include "directory_access.h"
 #include "parse_values.h"
 #include "storage/inspect/directory_check.h"
 #include "storage/inspect/partition_repair.h"
@@ -78,6 +79,8 @@ Result<std::vector<Needy>> find_needy(const std::string& directory) {
 }
 
 int say_what_could_be_done(const Context& context, const std::string& directory) {
+  if (const auto fault = no_access(directory))
+    return report("cannot look for what to repair", *fault);
   const auto needy = find_needy(directory);
   if (!needy) return report("cannot look for what to repair", needy.error().to_string());
   if (context.json()) {
@@ -150,6 +153,7 @@ int log_repair(const Context& context, const LogRepairArguments& arguments) {
   if (!wants_change)
     return report_usage(
         "say what to do: --fence-missing, --cut-before OFFSET or --cut-from OFFSET");
+  if (const auto fault = no_access(arguments.directory)) return report("cannot repair", *fault);
   auto files = inspect::find_partition_files(arguments.directory, path->topic, *path->partition);
   if (!files) return report("cannot repair", files.error().to_string());
   auto repair = PartitionRepair::plan(std::move(*files), wish_of(arguments));

@@ -85,7 +85,9 @@ void check_topic(Inspection& inspection, const ClusterId& cluster, const TopicId
     const auto partition = parse_partition(name);
     if (partition && is_directory(inspection.full_path(file))) {
       if (meta && *partition >= meta->partitions)
-        inspection.fault(file, fmt::format("the topic has only {} partitions", meta->partitions));
+        inspection.fault(file,
+                         fmt::format("not a partition of its topic, whose partitions end before {}",
+                                     meta->partitions));
       partitions.push_back(*partition);
     } else if (!name.starts_with("topic.meta")) {
       inspection.note(file, "not a file of this topic");

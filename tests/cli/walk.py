@@ -798,8 +798,8 @@ def test_a_directory_of_another_user_is_no_damage():
         # Its files and folders alone, the directory itself, and the one above it.
         for closed, mode in ((data, 0o755), (data, 0o700), (pathlib.Path(place), 0o700)):
             os.chmod(closed, mode)
-            for words in (["log", "verify"], ["log", "describe"]):
-                done = subprocess.run([MILLRACE, *words, data], capture_output=True, timeout=PATIENCE, user=nobody, group=nobody,
+            for words in (["verify", data], ["describe", data], ["repair", data], ["repair", data, "t/0", "--fence-missing"]):
+                done = subprocess.run([MILLRACE, "log", *words], capture_output=True, timeout=PATIENCE, user=nobody, group=nobody,
                                       extra_groups=[])
                 err = done.stderr.decode()
                 assert done.returncode == 1 and done.stdout == b"" and len(err.splitlines()) == 1, f"{words} {closed}: {done}"
