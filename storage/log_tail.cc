@@ -11,12 +11,16 @@ namespace millrace {
 
 namespace {
 
-// At a multiple of 8 bytes. Without a branch in the loop, so that it runs as fast as memory.
+// At a multiple of 8 bytes. No branch and no comparison in the loop: every compiler makes vectors
+// of it, also for processors that cannot compare 64 bits. The top bit of (d - 1) & ~d is set for 0
+// alone.
 bool has_word(ByteView bytes, std::uint64_t word) {
   std::uint64_t found = 0;
-  for (std::size_t at = 0; at + 8 <= bytes.size(); at += 8)
-    found |= static_cast<std::uint64_t>(load_le<std::uint64_t>(bytes.data() + at) == word);
-  return found != 0;
+  for (std::size_t at = 0; at + 8 <= bytes.size(); at += 8) {
+    const std::uint64_t difference = load_le<std::uint64_t>(bytes.data() + at) ^ word;
+    found |= (difference - 1) & ~difference;
+  }
+  return found >> 63 != 0;
 }
 
 }  // namespace
