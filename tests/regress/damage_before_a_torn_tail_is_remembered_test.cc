@@ -2,6 +2,7 @@
 // that was only a torn tail, recovery cut it off, and the next recovery took the damaged commit,
 // with the whole batches in it that had been served meanwhile, for torn as well.
 #include "storage/batch_scan.h"
+#include "storage/format/segment_layout.h"
 #include "tests/storage/log_fixture.h"
 
 #include <catch2/catch.hpp>
@@ -282,18 +283,21 @@ TEST_CASE("G1 G7 ST-05 what proves damage is found wherever the headers before i
   options.segment_bytes = 8 * MiB;
   options.batch_bytes_max = 4 * MiB;
   constexpr std::size_t window = 1 * MiB;
-  std::size_t filler = 12 * KiB;
-  // Where G's header ends, counted from the block of C.
+  std::size_t filler = 4 * KiB;
+  // Where G's header ends in the first window of the scan, which begins at the first batch. C to G
+  // are one commit: none of them proves that another was durable, and H, behind the window, does.
   const auto append_all = [&](LogFixture& f) {
-    f.stage(make_batch_of_bytes(6000));
+    f.put(make_batch_of_bytes(6000));
     f.stage(make_batch("C"));
-    f.stage(make_batch_of_bytes(1010 * KiB));
+    f.stage(make_batch_of_bytes(1000 * KiB));
     f.stage(make_batch_of_bytes(filler));
     f.stage(make_batch("G"));
     f.commit();
     f.put(make_batch("H"));
-    const std::size_t block = align_down(f.place_of(Offset{1}).second, 4096);
-    return f.place_of(Offset{4}).second + batch_layout::header_bytes - block;
+    const auto batches = f.read_all(true, 1 * MiB).batches;
+    REQUIRE(batches.at(4).header.durable_position == batches.at(1).header.durable_position);
+    return f.place_of(Offset{4}).second + batch_layout::header_bytes -
+           segment_layout::first_batch_position.value;
   };
   for (std::size_t ends_at = window - 24; ends_at <= window + 24; ends_at += 8) {
     INFO("a header ends at byte " << ends_at << " of what is searched");
