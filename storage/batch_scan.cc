@@ -83,6 +83,22 @@ std::optional<FoundBatch> find_batch(const ScanWindow& window, Position from,
   return std::nullopt;
 }
 
+SearchReach SearchReach::of(const SegmentHeader& header) {
+  constexpr std::uint64_t padding = 2 * layout::commit_alignment;
+  const std::uint64_t batch =
+      header.batch_bytes_max == 0 ? layout::body_bytes_limit : header.batch_bytes_max;
+  return {batch + padding, std::max(batch, layout::commit_bytes_max) + padding};
+}
+
+Position SearchReach::end(Position bad, bool zeros) const {
+  return Position{align_up(bad.value, layout::commit_alignment)} +
+         (zeros ? commit_bytes : batch_bytes);
+}
+
+Position SearchReach::end_behind(const FoundBatch& found) const {
+  return end(found.position + found.header.padded_bytes(), false);
+}
+
 bool proves_damage(const FoundBatch& behind, Position bad, Offset next_offset, bool gap_is_dirty) {
   const Position boundary{align_up(bad.value, layout::commit_alignment)};
   const Position durable{behind.header.durable_position};

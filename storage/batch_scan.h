@@ -7,6 +7,7 @@
 #include "storage/base/bytes.h"
 #include "storage/base/ids.h"
 #include "storage/format/batch.h"
+#include "storage/format/segment_layout.h"
 
 #include <cstdint>
 #include <optional>
@@ -64,6 +65,21 @@ std::optional<FoundBatch> find_batch(const ScanWindow& window, Position from,
 // `next_offset`: of the batch that should be at `bad`; `gap_is_dirty`: the rest of its block is not
 // zero.
 bool proves_damage(const FoundBatch& behind, Position bad, Offset next_offset, bool gap_is_dirty);
+
+// How far behind a bad place of a segment a later batch is looked for, where nobody vouches for
+// one.
+struct SearchReach {
+  std::uint64_t batch_bytes;   // its longest batch, with what padding may lie before and behind
+  std::uint64_t commit_bytes;  // its longest commit, in the same way
+
+  static SearchReach of(const SegmentHeader& header);
+  // One damaged batch hides the next one no further than it is long. Damage is hardly ever zeros,
+  // but a commit that never came is; files that were given blocks ahead end in zeros on every
+  // start, and those that held another segment before in its bytes.
+  Position end(Position bad, bool zeros) const;
+  // A batch was found: the one behind it may be damaged as well.
+  Position end_behind(const FoundBatch& found) const;
+};
 
 bool all_zero(ByteView bytes);
 

@@ -41,7 +41,7 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
         tail_(environment, identity_, options_, state_, cache_, *this),
         checkpoint_file_(environment.disk, environment.slabs, identity_.directory),
         checkpoints_(environment, identity_, options_, state_, tail_, checkpoint_file_, *this),
-        retired_(environment, identity_, tail_, [this] { proceed(); }) {}
+        retired_(environment, identity_, tail_, [this] { on_removed(); }) {}
 
   ~Impl() { CHECK(life_ == Life::closed, "a log is closed before it dies"); }
 
@@ -92,6 +92,8 @@ class Log::Impl final : private LogTail::Owner, private CheckpointSchedule::Owne
   void fail_log(const Error& error);
   void on_start_saved(Offset in_both_slots) override;
   void retire();
+  void on_removed();
+  void keep_a_file();
   void proceed();
   bool drained();
   void step_close();
@@ -383,6 +385,10 @@ void Log::Impl::trim(Offset start, Done done) {
 
 void Log::Impl::apply_retention() {
   if (life_ != Life::open) return;
+  keep_a_file();
+  // What could not be done at the time.
+  retire();
+  retired_.proceed();
   tail_.seal_if_old();
   if (state_.segments.empty()) return;
   const std::vector<SegmentRef> all(state_.segments.begin(), state_.segments.end());
@@ -403,12 +409,32 @@ void Log::Impl::on_start_saved(Offset in_both_slots) {
   retired_.proceed();
 }
 
+// The newest file says where the log goes on, should the checkpoint be lost: it stays until its
+// successor has one, unless the disk is full and the space is wanted first.
 void Log::Impl::retire() {
   const std::vector<SegmentRef> all(state_.segments.begin(), state_.segments.end());
-  for (std::size_t i = segments_below(all, retired_below_); i > 0; --i) {
+  std::size_t count = segments_below(all, retired_below_);
+  const bool pauses = environment_.clock.now() < full_until_;
+  const bool is_full = pauses && pause_error_.code == Errc::storage_full;
+  if (count != 0 && count + tail_.without_file() >= all.size() && !is_full) {
+    --count;
+    if (!pauses) tail_.make_file();
+  }
+  for (; count > 0; --count) {
     retired_.add(std::move(state_.segments.front()));
     state_.segments.pop_front();
   }
+}
+
+void Log::Impl::on_removed() {
+  if (life_ == Life::open) keep_a_file();
+  proceed();
+}
+
+// A log that has had events has a segment file.
+void Log::Impl::keep_a_file() {
+  if (state_.durable_end > Offset{0} && state_.segments.size() <= tail_.without_file())
+    tail_.make_file();
 }
 
 // -- Log: the door

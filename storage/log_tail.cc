@@ -78,9 +78,15 @@ std::uint64_t LogTail::staged_bytes() const {
   return (sealing_ ? sealing_->staged_bytes() : 0) + (writer_ ? writer_->staged_bytes() : 0);
 }
 
-bool LogTail::must_roll(std::size_t bytes, WallTime now) const {
+bool LogTail::fits_segment(const BatchHeader& batch) const {
+  if (!writer_) return true;
+  // The largest batch may have been set higher since the segment was made.
+  const std::uint32_t told = writer_->header().batch_bytes_max;
+  return writer_->has_room(batch.padded_bytes()) && (told == 0 || batch.batch_bytes() <= told);
+}
+
+bool LogTail::is_old(WallTime now) const {
   if (!writer_) return false;
-  if (!writer_->has_room(bytes)) return true;
   const bool empty = writer_->staged_position() == segment_layout::first_batch_position;
   return !empty && options_.segment_age.ns != 0 &&
          now.ns - writer_->header().created.ns > options_.segment_age.ns;
@@ -96,7 +102,7 @@ bool LogTail::names_segment(const BatchView& batch) const {
 
 Result<OffsetRange> LogTail::append(const BatchView& batch) {
   const WallTime now = state_.stamp_time(environment_.clock.wall());
-  if (must_roll(batch.header().padded_bytes(), now) || names_segment(batch)) {
+  if (!fits_segment(batch.header()) || is_old(now) || names_segment(batch)) {
     if (sealing_) return fail(Errc::overloaded, "two segments wait for the disk already");
     roll(now);
   }
@@ -136,6 +142,7 @@ SegmentHeader LogTail::next_header(WallTime now) const {
   header.topic_id = identity_.topic_id;
   header.partition = identity_.partition;
   header.topic_name = identity_.topic_name;
+  header.batch_bytes_max = options_.batch_bytes_max;
   header.base_offset = state_.appended_end;
   header.created = now;
   do {
@@ -162,13 +169,13 @@ void LogTail::flush() {
   if (const SegmentWriter* writer = oldest(); writer != nullptr && writer->writing()) return;
   if (sealing_) {
     if (!may_commit(*sealing_)) return;
-    if (!sealing_->attached()) return start_create(*sealing_);
+    if (!sealing_->attached()) return create_if_wanted(*sealing_);
     sealing_->flush();
     if (!sealing_->all_durable() || !sealing_->idle()) return;
     finish_sealing();
   }
   if (!writer_ || !may_commit(*writer_)) return;
-  if (!writer_->attached()) return start_create(*writer_);
+  if (!writer_->attached()) return create_if_wanted(*writer_);
   writer_->flush();
 }
 
@@ -176,11 +183,14 @@ bool LogTail::may_commit(const SegmentWriter& writer) {
   return writer.all_durable() || owner_.may_commit();
 }
 
-void LogTail::start_create(const SegmentWriter& writer) {
-  if (writer.all_durable()) return;
+void LogTail::create_if_wanted(const SegmentWriter& writer) {
+  if (!writer.all_durable()) start_create(writer, SegmentCreate::Take::recycled_or_fresh);
+}
+
+void LogTail::start_create(const SegmentWriter& writer, SegmentCreate::Take take) {
   create_ = std::make_unique<SegmentCreate>(
       environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
-      writer.header(), [this](auto made) { on_created(std::move(made)); });
+      writer.header(), take, [this](auto made) { on_created(std::move(made)); });
   create_->start();
 }
 
@@ -317,6 +327,18 @@ void LogTail::reset_to_durable() {
 // -- care
 // ----------------------------------------------------------------------------------------------
 
+std::size_t LogTail::without_file() const {
+  const auto lacks = [](const auto& writer) { return writer && !writer->attached() ? 1u : 0u; };
+  return lacks(sealing_) + lacks(writer_);
+}
+
+void LogTail::make_file() {
+  if (create_ || sealing_ || is_taking_back() || !state_.refusal.empty()) return;
+  if (!writer_) begin_segment(state_.stamp_time(environment_.clock.wall()));
+  if (writer_->attached() || !writer_->all_durable()) return;
+  start_create(*writer_, SegmentCreate::Take::fresh);
+}
+
 // Whether the segment that takes appends has batches, all of them durable, and may be sealed.
 bool LogTail::is_quiet() const {
   return writer_ && !sealing_ && writer_->attached() && writer_->all_durable() &&
@@ -326,7 +348,7 @@ bool LogTail::is_quiet() const {
 
 void LogTail::seal_if_old() {
   const WallTime wall = environment_.clock.wall();
-  if (!is_quiet() || !must_roll(0, wall)) return;
+  if (!is_quiet() || !(is_old(wall) || !writer_->has_room(0))) return;
   roll(state_.stamp_time(wall));
   flush();
 }
@@ -353,9 +375,8 @@ std::optional<LogTail::Place> LogTail::durable_place() const {
     return Place{writer->header().base_offset, writer->header().segment_id,
                  writer->durable_position(), writer->durable_crc()};
   // A successor whose file is not there yet is nothing to name.
-  const std::size_t without_file = (sealing_ ? 1 : 0) + (writer_ ? 1 : 0);
-  if (state_.segments.size() <= without_file) return std::nullopt;
-  const Segment& last = *state_.segments[state_.segments.size() - 1 - without_file];
+  if (state_.segments.size() <= without_file()) return std::nullopt;
+  const Segment& last = *state_.segments[state_.segments.size() - 1 - without_file()];
   if (!last.readable) return std::nullopt;
   // Fenced at its end, or left as it was found, it is looked at again from its start, and never
   // appended to.

@@ -81,6 +81,11 @@ class LogTail {
   bool is_taking_back() const { return taken_back_ != nullptr; }
 
   // -- care
+  // How many of the newest segments have no file yet.
+  std::size_t without_file() const;
+  // Makes the file of the segment that the next append goes to before there is one. A fresh one: it
+  // may stay empty for long, and a recycled one would hold its space meanwhile.
+  void make_file();
   // A quiet log gets no append that would seal its segment, yet what is in it grows old.
   void seal_if_old();
   // All of a quiet log is to be trimmed: the segment that takes appends is to go, too.
@@ -97,14 +102,16 @@ class LogTail {
   std::optional<Place> durable_place() const;
 
  private:
-  bool must_roll(std::size_t bytes, WallTime now) const;
+  bool is_old(WallTime now) const;
+  bool fits_segment(const BatchHeader& batch) const;
   bool names_segment(const BatchView& batch) const;
   bool is_quiet() const;
   void roll(WallTime now);
   void begin_segment(WallTime now);
   SegmentHeader next_header(WallTime now) const;
   bool may_commit(const SegmentWriter& writer);
-  void start_create(const SegmentWriter& writer);
+  void create_if_wanted(const SegmentWriter& writer);
+  void start_create(const SegmentWriter& writer, SegmentCreate::Take take);
   void on_created(Result<SegmentCreate::Made> made);
   void on_commit(const Result<void>& result);
   void advance_durable();

@@ -226,8 +226,7 @@ void Recovery::next_scan() {
   plan.from = segment_layout::first_batch_position;
   plan.next_offset = segment->base();
   plan.previous_crc = segment->header.previous_crc;
-  plan.commit_bytes_max =
-      std::max<std::uint64_t>(SegmentWriter::commit_bytes_max, options_.batch_bytes_max);
+  plan.reach = SearchReach::of(segment->header);
   if (checkpoint_) plan.durable_end = checkpoint_->durable_end;
   const bool last = at_scan_ + 1 == segments.size();
   if (!last) plan.end_offset = segment->end_offset;

@@ -7,19 +7,21 @@
 namespace millrace {
 
 SegmentCreate::SegmentCreate(Disk& disk, SlabPool& slabs, SegmentPool& pool, std::string directory,
-                             SegmentHeader header, Done done)
+                             SegmentHeader header, Take take, Done done)
     : disk_(disk),
       slabs_(slabs),
       pool_(pool),
       directory_(std::move(directory)),
       header_(std::move(header)),
+      take_(take),
       done_(std::move(done)),
       io_(this, Completion::to<&SegmentCreate::step, SegmentCreate>()) {}
 
 void SegmentCreate::start() {
   stage_ = Stage::open;
   moving_path_ = join_path(pool_.directory(), pool_.fresh_name());
-  if (auto pooled = pool_.take()) {
+  auto pooled = take_ == Take::fresh ? std::nullopt : pool_.take();
+  if (pooled) {
     prepared_path_ = pooled->path;
     prepared_ = true;
     is_pooled_ = true;

@@ -23,8 +23,10 @@ class SegmentCreate {
   };
   using Done = std::function<void(Result<Made>)>;
 
+  enum class Take { recycled_or_fresh, fresh };
+
   SegmentCreate(Disk& disk, SlabPool& slabs, SegmentPool& pool, std::string directory,
-                SegmentHeader header, Done done);
+                SegmentHeader header, Take take, Done done);
   void start();
 
  private:
@@ -49,6 +51,7 @@ class SegmentCreate {
   SegmentPool& pool_;
   const std::string directory_;
   const SegmentHeader header_;
+  const Take take_;
   Done done_;
   Completion io_;
   Buffer block_;

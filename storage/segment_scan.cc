@@ -8,10 +8,7 @@
 namespace millrace {
 
 namespace {
-constexpr std::size_t window_bytes = 1 * MiB;
 constexpr std::uint64_t block = Disk::direct_alignment;
-// A damaged batch may be as long as any batch ever was, whatever is set today.
-constexpr std::uint64_t damaged_bytes_max = batch_layout::body_bytes_limit;
 }  // namespace
 
 SegmentScan::SegmentScan(Disk& disk, SlabPool& slabs, Plan plan, Visitor visit, Done done)
@@ -65,14 +62,14 @@ void SegmentScan::go_on() {
   }
 }
 
-bool SegmentScan::read_window(Position from, std::size_t bytes_min) {
+bool SegmentScan::read_window(Position from, std::size_t bytes_min, std::size_t bytes_wanted) {
   if (from >= found_.file_end) {
     window_ = {{}, from};
     return true;
   }
   const Position start{align_down(from.value, block)};
   const std::size_t bytes =
-      align_up(std::max<std::size_t>(window_bytes, bytes_min + (from - start)), block);
+      align_up(std::max<std::size_t>(bytes_wanted, bytes_min + (from - start)), block);
   if (slab_.size() < bytes) slab_ = slabs_.take(bytes);
   if (slab_.empty()) return close(fail(Errc::overloaded, "no memory to read a segment"));
   stage_ = Stage::read;
@@ -116,6 +113,7 @@ bool SegmentScan::end_of_batches() {
 // The window has the rest of at_'s block and the next one.
 void SegmentScan::begin_search() {
   search_begun_ = true;
+  is_bounded_ = false;
   search_end_ = found_.file_end;
   if (plan_.end_offset) return;
   const Position boundary{align_up(at_.value, block)};
@@ -126,10 +124,8 @@ void SegmentScan::begin_search() {
   };
   if (!all_zero(bytes_to(boundary))) found_.tail_is_dirty = gap_is_dirty_ = true;
   if (expect_.next_offset < plan_.durable_end) return;
-  // Damage is hardly ever zeros: files that were given blocks ahead end in them, on every start.
-  const bool zeros = all_zero(bytes_to(boundary + block));
-  search_end_ = std::min(
-      search_end_, boundary + (zeros ? plan_.commit_bytes_max : damaged_bytes_max) + 2 * block);
+  is_bounded_ = true;
+  search_end_ = plan_.reach.end(at_, all_zero(bytes_to(boundary + block)));
 }
 
 bool SegmentScan::search() {
@@ -138,6 +134,7 @@ bool SegmentScan::search() {
     const auto behind = find_batch(window_, search_at_, plan_.segment_id, expect_.next_offset);
     if (!behind || behind->position >= search_end_) break;
     search_at_ = behind->position + batch_layout::batch_alignment;
+    if (is_bounded_) search_end_ = std::max(search_end_, plan_.reach.end_behind(*behind));
     // At the bad place itself only a later batch goes on: one that the log put where missing ones
     // had been. The expected one has just been refused, and what there is of it must not be made
     // whole by what comes to lie behind.
@@ -156,7 +153,8 @@ bool SegmentScan::search() {
   if (window_.end() < search_end_ && window_.end() < found_.file_end) {
     search_at_ = std::max(
         search_at_, Position{align_down(window_.end().value - batch_layout::header_bytes, 8)} + 8);
-    return read_window(search_at_, batch_layout::header_bytes);
+    return read_window(search_at_, batch_layout::header_bytes,
+                       std::min<std::uint64_t>(window_bytes, search_end_ - search_at_));
   }
   return nothing_behind();
 }

@@ -3,8 +3,8 @@
 //
 // Active segment: what does not verify is a torn tail, unless a later commit proves that it was
 // durable before: a batch that begins a commit behind the damage says so by its durable_position.
-// It is looked for as far as the largest batch reaches, or the largest commit where only zeros lie
-// at the place; what lies behind more damage than that, and no checkpoint knows, is not found.
+// It is looked for as far as SearchReach says; what lies behind more damage than that, and no
+// checkpoint knows, is not found.
 // Sealed segment: every batch up to its end offset was durable, so whatever does not verify is
 // damage.
 //
@@ -33,8 +33,8 @@ class SegmentScan {
     // Sealed (or durable part of the active): the scan ends at this offset and all below it must be
     // there.
     std::optional<Offset> end_offset;
-    // Active: how far behind zeros a later commit is looked for.
-    std::uint64_t commit_bytes_max = 0;
+    // Active: how far behind damage a later batch is looked for.
+    SearchReach reach{};
     // Active: all below it was durable once, as a checkpoint says.
     Offset durable_end = Offset{0};
   };
@@ -66,7 +66,7 @@ class SegmentScan {
   void go_on();
   // Each of these answers whether there is something to do at once: otherwise an I/O was started,
   // whose completion goes on.
-  bool read_window(Position from, std::size_t bytes_min);
+  bool read_window(Position from, std::size_t bytes_min, std::size_t bytes_wanted = window_bytes);
   bool walk();
   bool search();
   bool end_of_batches();
@@ -77,6 +77,8 @@ class SegmentScan {
   // Whether all below `behind` was durable, without a proof by its header.
   bool was_durable(const BatchHeader& behind) const;
   void note_damage(OffsetRange offsets);
+
+  static constexpr std::size_t window_bytes = 1 * MiB;
 
   enum class Stage { idle, open, size, read, close } stage_ = Stage::idle;
   Disk& disk_;
@@ -96,6 +98,7 @@ class SegmentScan {
   // While looking for a batch behind a place that does not verify.
   bool searching_ = false;
   bool search_begun_ = false;
+  bool is_bounded_ = false;    // the search ends before the file does
   bool gap_is_dirty_ = false;  // something lies between at_ and the end of its block
   Position search_at_, search_end_;
   Position durable_to_;  // so far reached what was durable when a batch that was seen was written

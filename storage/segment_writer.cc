@@ -39,7 +39,8 @@ void SegmentWriter::attach(FileId file, std::uint64_t file_bytes) {
   CHECK(!attached(), "a segment has one file");
   file_ = file;
   file_bytes_ = std::max(file_bytes_, file_bytes);
-  preallocate_ahead();
+  // A file that is there before its first batch may stay empty for long.
+  if (staged_end_ > header_.base_offset) preallocate_ahead();
 }
 
 bool SegmentWriter::has_room(std::size_t bytes) const {
@@ -54,7 +55,7 @@ Result<BatchHeader> SegmentWriter::stage(const BatchView& batch, LeaderEpoch epo
   const std::size_t bytes = batch.header().padded_bytes();
   // A commit that has grown to its limit is closed; the next batch begins another.
   if (staged_position_ > commit_position_ &&
-      staged_position_ - commit_position_ + bytes > commit_bytes_max) {
+      staged_position_ - commit_position_ + bytes > batch_layout::commit_bytes_max) {
     pad_to_commit();
     marks_.push_back({staged_position_, staged_end_, last_crc_});
     commit_position_ = staged_position_;

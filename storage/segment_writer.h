@@ -38,9 +38,6 @@ class SegmentWriter {
   // Called from reap when a write ended: either ok, with durable_end() moved, or the error.
   using OnCommit = std::function<void(Result<void>)>;
 
-  // One write carries at most about this many bytes: recovery looks no further for a torn commit.
-  static constexpr std::uint64_t commit_bytes_max = 8 * MiB;
-
   SegmentWriter(Disk& disk, TailCache& cache, SegmentHeader header, Resume resume,
                 const LogOptions& options, OnCommit on_commit);
   SegmentWriter(const SegmentWriter&) = delete;

@@ -53,6 +53,8 @@ inline constexpr std::size_t batch_alignment = 8;
 inline constexpr std::size_t commit_alignment = 4096;
 
 inline constexpr std::uint32_t body_bytes_limit = 64 * MiB;
+// A commit holds no more, unless it is one batch that is longer.
+inline constexpr std::uint64_t commit_bytes_max = 8 * MiB;
 inline constexpr std::uint32_t event_count_limit = 1u << 22;
 // A body may not claim to grow by more than this when it is decompressed.
 inline constexpr std::uint32_t compression_ratio_limit = 1024;

@@ -28,6 +28,7 @@ void encode_segment_header(const SegmentHeader& header, MutableBytes block) {
   store_le(at + layout::previous_crc_at, header.previous_crc);
   store_le(at + layout::topic_name_bytes_at, static_cast<std::uint32_t>(header.topic_name.size()));
   std::memcpy(at + layout::topic_name_at, header.topic_name.data(), header.topic_name.size());
+  store_le(at + layout::batch_bytes_max_at, header.batch_bytes_max);
   store_le(at + layout::crc_at, crc32c(ByteView(block).first(layout::crc_at)));
 }
 
@@ -54,6 +55,7 @@ Result<SegmentHeader> decode_segment_header(ByteView block) {
   header.previous_base_offset.value = load_le<std::uint64_t>(at + layout::previous_base_offset_at);
   header.previous_crc = load_le<std::uint32_t>(at + layout::previous_crc_at);
   header.topic_name = std::string(as_text(block.subspan(layout::topic_name_at, name_bytes)));
+  header.batch_bytes_max = load_le<std::uint32_t>(at + layout::batch_bytes_max_at);
   if (header.segment_id == 0 || header.base_offset > offset_max)
     return fail(Errc::corrupt, "segment header holds impossible numbers");
   return header;

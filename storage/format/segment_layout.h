@@ -30,7 +30,8 @@ inline constexpr std::size_t previous_crc_at = 88;      // u32, header_crc of th
 inline constexpr std::size_t topic_name_bytes_at = 92;  // u32
 inline constexpr std::size_t topic_name_at = 96;        // up to 200 bytes
 inline constexpr std::size_t topic_name_limit = 200;
-inline constexpr std::size_t crc_at = 4092;  // u32 over [0, 4092)
+inline constexpr std::size_t batch_bytes_max_at = 296;  // u32, 0: not told
+inline constexpr std::size_t crc_at = 4092;             // u32 over [0, 4092)
 inline constexpr Position first_batch_position{header_bytes};
 inline constexpr std::uint64_t segment_bytes_limit = 4 * GiB;
 }  // namespace segment_layout
@@ -48,6 +49,9 @@ struct SegmentHeader {
   Offset previous_base_offset;
   std::uint32_t previous_crc = 0;
   std::string topic_name;
+  // No batch of the segment is longer, header and body; 0: not told. A search behind damage need
+  // not look further than that.
+  std::uint32_t batch_bytes_max = 0;
 
   friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
 };

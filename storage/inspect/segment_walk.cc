@@ -139,8 +139,7 @@ void SegmentWalk::take_batch(const BatchHeader& header, Position at) {
 // The rules of SegmentScan::search.
 Result<bool> SegmentWalk::go_on_behind() {
   const Position bad = at_;
-  if (auto done = hold(bad, layout::commit_alignment + layout::header_bytes); !done)
-    return fail(done.error());
+  if (auto done = hold(bad, 2 * layout::commit_alignment); !done) return fail(done.error());
   std::string reason = reason_at(bad);
   const Position boundary{align_up(bad.value, layout::commit_alignment)};
   const auto padding =
@@ -148,14 +147,20 @@ Result<bool> SegmentWalk::go_on_behind() {
   const bool padding_is_dirty = !all_zero(padding);
   const bool was_durable = plan_.end_offset.has_value() || next_offset_ < plan_.durable_end;
   const bool gap_is_dirty = !was_durable && padding_is_dirty;
+  // Where nobody vouches for what is behind, a start of the broker looks no further, either.
+  const SearchReach reach = SearchReach::of(plan_.header);
+  const bool zeros = all_zero(bytes_from(bad).first(
+      std::min<std::size_t>(boundary + layout::commit_alignment - bad, bytes_from(bad).size())));
+  Position search_end = was_durable ? file_end_ : reach.end(bad, zeros);
   bool dirty = gap_is_dirty || (!was_durable && claims_segment(boundary));
   std::optional<FoundBatch> first_behind;
   Position search = bad;
   while (true) {
     const auto found =
         find_batch({window_bytes(), window_at_}, search, plan_.header.segment_id, next_offset_);
-    if (found) {
+    if (found && found->position < search_end) {
       search = found->position + layout::batch_alignment;
+      search_end = std::max(search_end, reach.end_behind(*found));
       dirty = dirty || !was_durable;
       if (found->position == bad && found->header.base_offset == next_offset_) continue;
       if (plan_.end_offset && found->header.base_offset >= *plan_.end_offset) continue;
@@ -179,7 +184,7 @@ Result<bool> SegmentWalk::go_on_behind() {
       }
       continue;
     }
-    if (window_end() >= file_end_) break;
+    if (window_end() >= std::min(file_end_, search_end)) break;
     // A header that straddles the window's end is found in the next one.
     search = std::max(search, Position{align_down(window_end().value - layout::header_bytes,
                                                   layout::batch_alignment) +

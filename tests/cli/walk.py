@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -791,15 +792,18 @@ def test_a_directory_of_another_user_is_no_damage():
     if os.geteuid() != 0:
         return  # only root can become somebody else
     nobody = 65534
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory() as programs:
         os.chmod(place, 0o755)
+        os.chmod(programs, 0o755)
+        # Nobody may not come as far as the program: its clone may lie in root's home.
+        program = shutil.copy(MILLRACE, programs)
         data = pathlib.Path(place, "data")
         make_directory(data, batches=1)
         # Its files and folders alone, the directory itself, and the one above it.
         for closed, mode in ((data, 0o755), (data, 0o700), (pathlib.Path(place), 0o700)):
             os.chmod(closed, mode)
             for words in (["verify", data], ["describe", data], ["repair", data], ["repair", data, "t/0", "--fence-missing"]):
-                done = subprocess.run([MILLRACE, "log", *words], capture_output=True, timeout=PATIENCE, user=nobody, group=nobody,
+                done = subprocess.run([program, "log", *words], capture_output=True, timeout=PATIENCE, user=nobody, group=nobody,
                                       extra_groups=[])
                 err = done.stderr.decode()
                 assert done.returncode == 1 and done.stdout == b"" and len(err.splitlines()) == 1, f"{words} {closed}: {done}"

@@ -28,6 +28,7 @@ TEST_CASE("ST-25 a trimmed segment that outlives the newer ones is a leftover, n
   REQUIRE(LogFixture::reason(f.storage.trim(second)) == "");
   f.storage.settle();
   const Offset end = f.storage.log().durable_end();
+  f.refuse_new_segments();
   REQUIRE(LogFixture::reason(f.storage.trim(end)) == "");
   f.storage.settle();
   f.storage.disk().lift_faults();

@@ -113,8 +113,10 @@ TEST_CASE("G7 ST-25 of a log that was trimmed to its end a leftover is no damage
   f.storage.settle();
   const auto oldest = f.storage.segment_path(0);
   const auto bytes = f.storage.disk().read_file(oldest);
+  f.refuse_new_segments();
   REQUIRE(LogFixture::reason(f.storage.trim(f.storage.log().durable_end())) == "");
   f.storage.settle();
+  f.storage.disk().lift_faults();
   f.storage.crash(CrashPolicy::all());
   REQUIRE(f.storage.files_ending(".segment").empty());
   f.storage.disk().write_file(oldest, bytes);

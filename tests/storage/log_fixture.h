@@ -6,6 +6,8 @@
 // is ever delivered).
 #pragma once
 
+#include "storage/format/segment_layout.h"
+#include "storage/log_files.h"
 #include "tests/sim/sim_storage.h"
 #include "tests/support/batch_maker.h"
 
@@ -153,6 +155,22 @@ class LogFixture {
   void require_alive() {
     put_many(2);
     require_all();
+  }
+
+  // A log that was trimmed to its end has the file of the next segment, and nothing in it.
+  void require_end_alone() {
+    REQUIRE(storage.files_ending(".segment") ==
+            std::vector<std::string>{segment_file_name(storage.log().durable_end())});
+    REQUIRE(storage.disk().read_file(storage.segment_path(0)).size() ==
+            segment_layout::header_bytes);
+  }
+  // The disk has no room for one file more: a log that is trimmed to its end keeps none.
+  void refuse_new_segments() {
+    storage.disk().inject({.call = sim::Call::open,
+                           .error = Errc::storage_full,
+                           .nth = 1,
+                           .for_ever = true,
+                           .path = ".moving"});
   }
 
   // Where a batch lies: its segment's path and its header's position.

@@ -143,7 +143,7 @@ TEST_CASE("a quiet log seals its segment at its age, and retention takes it") {
   f.storage.log().apply_retention();  // removes
   f.storage.settle();
   REQUIRE(f.storage.log().start_offset() == f.storage.log().durable_end());
-  REQUIRE(f.storage.files_ending(".segment").empty());
+  f.require_end_alone();
   f.known.clear();
   f.put_many(2);
   f.require_all(true);

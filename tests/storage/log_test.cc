@@ -31,6 +31,54 @@ TEST_CASE("a clean close and open scans no batches and reads little") {
   f.require_alive();
 }
 
+// A file that was another segment before holds its bytes behind the end: each start looked through
+// 64 MiB of them for what would prove that they are damage.
+TEST_CASE("G9 a restart in a recycled segment looks one batch behind its end, and no further") {
+  auto log = small_log_options();
+  log.segment_bytes = 16 * MiB;
+  log.batch_bytes_max = 64 * KiB;
+  LogFixture f(1, {.log = log, .pool_bytes = 64 * MiB});
+  const auto fill = [&] {
+    const auto segments = f.storage.files_ending(".segment").size();
+    while (f.storage.files_ending(".segment").size() == segments)
+      f.put(make_batch_of_bytes(60 * KiB));
+  };
+  f.put(make_batch("first"));
+  fill();
+  REQUIRE(LogFixture::reason(f.storage.trim(f.known.back().offsets.begin)) == "");
+  f.known.erase(f.known.begin(), f.known.end() - 1);
+  f.storage.settle();
+  fill();
+  const auto newest = f.storage.path(f.storage.files_ending(".segment").back());
+  REQUIRE(f.storage.disk().read_file(newest).size() >= 15 * MiB);  // recycled
+  const bool killed = GENERATE(false, true);
+  killed ? static_cast<void>(f.storage.crash(CrashPolicy::none())) : f.close();
+  const auto before = f.storage.disk().bytes_read();
+  f.open();
+  REQUIRE(f.storage.disk().bytes_read() - before <= 2 * MiB);
+  f.adopt();
+  f.require_all(true);
+  f.require_alive();
+}
+
+TEST_CASE("a batch that is longer than its segment says begins the next segment") {
+  auto log = small_log_options();
+  log.segment_bytes = 16 * MiB;
+  log.batch_bytes_max = 64 * KiB;
+  LogFixture f(1, {.log = log});
+  f.put_many(3);
+  log.batch_bytes_max = 128 * KiB;
+  f.storage.log().set_options(log);
+  f.put_many(3);
+  REQUIRE(f.storage.files_ending(".segment").size() == 1);
+  f.put(make_batch_of_bytes(100 * KiB));
+  REQUIRE(f.storage.files_ending(".segment").size() == 2);
+  f.put(make_batch_of_bytes(100 * KiB));
+  REQUIRE(f.storage.files_ending(".segment").size() == 2);
+  f.reopen();
+  f.require_all(true);
+}
+
 TEST_CASE(
     "close makes what was staged durable or leaves it unacked, and refuses appends from then on") {
   LogFixture f;
