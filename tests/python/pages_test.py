@@ -43,6 +43,17 @@ class PagesTest(unittest.TestCase):
         heads = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.M)
         return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
+    def test_every_decision_is_listed_where_decisions_are(self):
+        pages = sorted(page for page in (ROOT / "docs" / "decisions").glob("*.md") if page.name != "README.md")
+        titles = [re.match(r"# (\d{4}): (.*)\n", page.read_text()).groups() for page in pages]
+        for page, (number, _) in zip(pages, titles):
+            self.assertEqual(page.name[:5], number + "-")
+        listed = re.findall(r"^- \[(\d{4})\]\(([^)]+)\) (.*)$", (ROOT / "docs" / "decisions" / "README.md").read_text(), flags=re.M)
+        self.assertEqual(listed, [(number, page.name, title) for page, (number, title) in zip(pages, titles)])
+        short = (ROOT / "docs" / "architecture.md").read_text().split("## Decisions in short")[1].split("\n## ")[0]
+        self.assertEqual(re.findall(r"\| \[(\d{4})\]\(decisions/([^)]+)\) \|$", short, flags=re.M),
+                         [(number, page.name) for page, (number, _) in zip(pages, titles)])
+
     def test_the_tests_that_show_a_promise_exist(self):
         cases = set()
         for source in (ROOT / "tests").rglob("*.cc"):
