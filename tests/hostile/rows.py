@@ -659,7 +659,7 @@ def socket_types(scene):
 DESCRIPTORS = 64
 
 
-@row("PR-19", f"more connections than descriptors ({DESCRIPTORS})")
+@row("PR-19", "more connections than descriptors")
 def descriptors(scene):
     with scene.broker.another(["--set", "topic.segment_bytes=64 KiB", "--set", "topic.preallocate_bytes_min=64 KiB",
                                "--set", "topic.preallocate_bytes_max=64 KiB", "--set", "topic.batch_bytes_max=32 KiB"],
