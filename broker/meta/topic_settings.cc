@@ -54,8 +54,9 @@ constexpr auto ns(Duration d) { return static_cast<std::uint64_t>(d.ns); }
 // In the order in which they are shown.
 constexpr Setting settings_table[] = {
     {"batch_bytes_max", Unit::bytes, 1 * KiB, batch_layout::body_bytes_limit, false,
-     "Largest batch (header and body) that is accepted.", get_bytes<&LogOptions::batch_bytes_max>,
-     set_bytes<&LogOptions::batch_bytes_max>},
+     "Largest batch (header and body) that is accepted, and so the largest event: a payload of up "
+     "to 276 bytes less.",
+     get_bytes<&LogOptions::batch_bytes_max>, set_bytes<&LogOptions::batch_bytes_max>},
     {"index_interval_bytes", Unit::bytes, 4 * KiB, 16 * MiB, false,
      "One sparse index entry for about this many bytes of batches.",
      get_bytes<&LogOptions::index_interval_bytes>, set_bytes<&LogOptions::index_interval_bytes>},

@@ -171,7 +171,12 @@ void Arguments::add_topic() {
       ->expected(1)
       ->type_name("KEY=VALUE");
   create->footer(
-      "Example:\n  millrace topic create orders --partitions 4 --set retention_age=\"30 days\"\n");
+      "An event must fit into one batch: a payload above 1,048,300 B needs batch_bytes_max above "
+      "its\n"
+      "default of 1 MiB, up to 64 MiB. docs/operations.md lists all settings.\n\n"
+      "Examples:\n"
+      "  millrace topic create orders --partitions 4 --set retention_age=\"30 days\"\n"
+      "  millrace topic create images --set batch_bytes_max=\"16 MiB\"\n");
   runs(*create, [created](const Context& c) { return topic_create(c, *created); });
 
   CLI::App* list = topic->add_subcommand("list", "list the topics; -q prints the names alone");
