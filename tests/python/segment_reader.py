@@ -27,6 +27,7 @@ class SegmentHeader:
     previous_base_offset: int
     previous_crc: int
     topic_name: str
+    batch_bytes_max: int  # 0: not told
 
 
 @dataclass
@@ -70,9 +71,11 @@ def parse_segment_header(block):
     if magic != b"MIRVSEG1" or version != 1 or m.crc32c(block[:4092]) != struct.unpack_from("<I", block, 4092)[0]:
         raise m.Corrupt("not a segment header")
     name = block[96:96 + name_bytes].decode()
-    if any(block[96 + name_bytes:4092]):
+    batch_bytes_max, = struct.unpack_from("<I", block, 296)
+    if any(block[96 + name_bytes:296]) or any(block[300:4092]):
         raise m.Corrupt("reserved bytes of a segment header are not zero")
-    return SegmentHeader(partition, cluster, topic, base, segment_id, created, previous_id, previous_base, previous_crc, name)
+    return SegmentHeader(partition, cluster, topic, base, segment_id, created, previous_id, previous_base, previous_crc, name,
+                         batch_bytes_max)
 
 
 def read_segment(data):
@@ -97,6 +100,8 @@ def read_segment(data):
             break
         if (batch.position, batch.base_offset, batch.previous_crc) != (at, offset, crc):
             raise m.Corrupt(f"position {at}: the batch does not continue the segment")
+        if header.batch_bytes_max and size > header.batch_bytes_max:
+            raise m.Corrupt(f"position {at}: a batch of {size} bytes, longer than the segment says")
         if batch.durable_position > at or batch.durable_position % BLOCK:
             raise m.Corrupt(f"position {at}: an impossible durable position")
         batches.append((batch, events))
