@@ -11,16 +11,19 @@ namespace millrace {
 
 namespace {
 
-// At a multiple of 8 bytes. No branch and no comparison in the loop: every compiler makes vectors
-// of it, also for processors that cannot compare 64 bits. The top bit of (d - 1) & ~d is set for 0
-// alone.
+// At a multiple of 8 bytes, the last of them with the zeros that will lie behind. No branch and no
+// comparison in the loop: every compiler makes vectors of it, also for processors that cannot
+// compare 64 bits. The top bit of (d - 1) & ~d is set for 0 alone.
 bool has_word(ByteView bytes, std::uint64_t word) {
   std::uint64_t found = 0;
   for (std::size_t at = 0; at + 8 <= bytes.size(); at += 8) {
     const std::uint64_t difference = load_le<std::uint64_t>(bytes.data() + at) ^ word;
     found |= (difference - 1) & ~difference;
   }
-  return found >> 63 != 0;
+  const ByteView rest = bytes.subspan(align_down(bytes.size(), 8));
+  std::byte last[8] = {};
+  std::copy(rest.begin(), rest.end(), last);
+  return found >> 63 != 0 || load_le<std::uint64_t>(last) == word;
 }
 
 }  // namespace
@@ -93,11 +96,15 @@ bool LogTail::is_old(WallTime now) const {
 }
 
 // Whether its producer put the segment's id, which every consumer is told, where a header could
-// have it: looking behind damage, recovery would take what stands there for a batch of the segment.
-// The id of a new one is known to nobody yet.
+// have it: in the body, or in its own header, where the end of the body before could make it one.
+// Looking behind damage, recovery would take what stands there for a batch of the segment. The id
+// of a new one is known to nobody yet.
 bool LogTail::names_segment(const BatchView& batch) const {
-  return writer_ && writer_->staged_position() != segment_layout::first_batch_position &&
-         has_word(batch.body(), writer_->header().segment_id);
+  if (!writer_ || writer_->staged_position() == segment_layout::first_batch_position) return false;
+  const std::uint64_t id = writer_->header().segment_id;
+  // From its own id on, the broker writes the header.
+  return has_word(batch.bytes().first(batch_layout::segment_id_at), id) ||
+         has_word(batch.body(), id);
 }
 
 Result<OffsetRange> LogTail::append(const BatchView& batch) {

@@ -53,6 +53,50 @@ TEST_CASE("G2 G8 ST-03 a header that a producer put into a payload moves no end"
   REQUIRE(f.storage.append_and_commit(make_batch("B"))->begin == Offset{1});
 }
 
+// A body of 8n + 7 bytes, as a compressor may make one, is followed by a zero.
+TEST_CASE("G2 G8 ST-03 a segment's id that ends in a zero is found at the end of a body, too") {
+  for (std::uint64_t seed = 1;; ++seed) {
+    LogFixture f(seed);
+    f.put(make_batch("A"));
+    const std::uint64_t id = f.read_all(true, 1 * MiB).batches.at(0).header.segment_id;
+    f.storage.crash(CrashPolicy::none());
+    if (id >> 56 != 0) continue;  // of one in 256
+    f.open();
+    Bytes attack(batch_layout::header_bytes + 64, std::byte{'x'});
+    for (std::size_t i = 0; i < 7; ++i) attack.push_back(static_cast<std::byte>(id >> (8 * i)));
+    BatchDraft draft;
+    draft.codec = Codec::lz4;
+    draft.raw_bytes = 200;
+    draft.event_count = 1;
+    seal_batch(attack, draft);
+    REQUIRE(f.storage.append_and_commit(attack)->begin == Offset{1});
+    REQUIRE(f.storage.files_ending(".segment").size() == 2);
+    return;
+  }
+}
+
+// What ends a body and what begins the next header may be a header together.
+TEST_CASE("G2 G8 ST-03 a segment's id in what a producer writes of a header is found") {
+  LogFixture f(1);
+  f.put(make_batch("A"));
+  const auto stored = f.read_all(true, 1 * MiB).batches;
+  const std::uint64_t id = stored.at(0).header.segment_id;
+  SECTION("as the producer's id") { f.put(make_batch("B", {.producer_id = id})); }
+  SECTION("as its sequence") { f.put(make_batch("B", {.producer_id = 7, .sequence = id})); }
+  SECTION("as the time of its event") {
+    f.put(make_batch("B", {.time_ns = static_cast<std::int64_t>(id)}));
+  }
+  REQUIRE(f.storage.files_ending(".segment").size() == 2);
+}
+
+TEST_CASE("a stored batch that is sent again as it lies begins no new segment") {
+  LogFixture f(1);
+  f.put(make_batch("A"));
+  const auto stored = f.read_all(true, 1 * MiB).batches;
+  REQUIRE(f.storage.append_and_commit(stored.at(0).bytes)->begin == Offset{1});
+  REQUIRE(f.storage.files_ending(".segment").size() == 1);
+}
+
 TEST_CASE("a payload that does not name the segment begins no new one") {
   LogFixture f(2);
   f.put_many(3);
