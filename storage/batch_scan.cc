@@ -90,9 +90,9 @@ SearchReach SearchReach::of(const SegmentHeader& header) {
   return {batch + padding, std::max(batch, layout::commit_bytes_max) + padding};
 }
 
-Position SearchReach::end(Position bad, bool zeros) const {
+Position SearchReach::end(Position bad, bool closed) const {
   return Position{align_up(bad.value, layout::commit_alignment)} +
-         (zeros ? commit_bytes : batch_bytes);
+         (closed ? batch_bytes : commit_bytes);
 }
 
 Position SearchReach::end_behind(const FoundBatch& found) const {

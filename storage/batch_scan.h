@@ -73,11 +73,10 @@ struct SearchReach {
   std::uint64_t commit_bytes;  // its longest commit, in the same way
 
   static SearchReach of(const SegmentHeader& header);
-  // One damaged batch hides the next one no further than it is long. Damage is hardly ever zeros,
-  // but a commit that never came is; files that were given blocks ahead end in zeros on every
-  // start, and those that held another segment before in its bytes.
-  Position end(Position bad, bool zeros) const;
-  // A batch was found: the one behind it may be damaged as well.
+  // A commit that was lost leaves what the file held before: zeros, or another segment's bytes.
+  // `closed`: a clean checkpoint says that this is the end; then one batch further is far enough.
+  Position end(Position bad, bool closed) const;
+  // A batch was found: what is behind it may be damaged as well.
   Position end_behind(const FoundBatch& found) const;
 };
 

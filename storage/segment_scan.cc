@@ -105,27 +105,25 @@ bool SegmentScan::end_of_batches() {
   first_behind_.reset();
   gap_is_dirty_ = false;
   search_at_ = at_;
-  const Position wanted = std::min(Position{align_up(at_.value, block)} + block, found_.file_end);
-  if (at_ < window_.at || window_.end() < wanted) return read_window(at_, 2 * block);
+  const Position wanted = std::min(Position{align_up(at_.value, block)}, found_.file_end);
+  if (at_ < window_.at || window_.end() < wanted) return read_window(at_, block);
   return true;
 }
 
-// The window has the rest of at_'s block and the next one.
+// The window has the rest of at_'s block.
 void SegmentScan::begin_search() {
   search_begun_ = true;
   is_bounded_ = false;
   search_end_ = found_.file_end;
   if (plan_.end_offset) return;
   const Position boundary{align_up(at_.value, block)};
-  const auto bytes_to = [this](Position end) {
-    const ByteView rest =
-        window_.bytes.subspan(std::min<std::size_t>(at_ - window_.at, window_.bytes.size()));
-    return rest.first(std::min<std::size_t>(end - at_, rest.size()));
-  };
-  if (!all_zero(bytes_to(boundary))) found_.tail_is_dirty = gap_is_dirty_ = true;
+  const ByteView rest =
+      window_.bytes.subspan(std::min<std::size_t>(at_ - window_.at, window_.bytes.size()));
+  if (!all_zero(rest.first(std::min<std::size_t>(boundary - at_, rest.size()))))
+    found_.tail_is_dirty = gap_is_dirty_ = true;
   if (expect_.next_offset < plan_.durable_end) return;
   is_bounded_ = true;
-  search_end_ = plan_.reach.end(at_, all_zero(bytes_to(boundary + block)));
+  search_end_ = plan_.reach.end(at_, plan_.closed && expect_.next_offset == plan_.durable_end);
 }
 
 bool SegmentScan::search() {

@@ -139,7 +139,8 @@ void SegmentWalk::take_batch(const BatchHeader& header, Position at) {
 // The rules of SegmentScan::search.
 Result<bool> SegmentWalk::go_on_behind() {
   const Position bad = at_;
-  if (auto done = hold(bad, 2 * layout::commit_alignment); !done) return fail(done.error());
+  if (auto done = hold(bad, layout::commit_alignment + layout::header_bytes); !done)
+    return fail(done.error());
   std::string reason = reason_at(bad);
   const Position boundary{align_up(bad.value, layout::commit_alignment)};
   const auto padding =
@@ -149,9 +150,8 @@ Result<bool> SegmentWalk::go_on_behind() {
   const bool gap_is_dirty = !was_durable && padding_is_dirty;
   // Where nobody vouches for what is behind, a start of the broker looks no further, either.
   const SearchReach reach = SearchReach::of(plan_.header);
-  const bool zeros = all_zero(bytes_from(bad).first(
-      std::min<std::size_t>(boundary + layout::commit_alignment - bad, bytes_from(bad).size())));
-  Position search_end = was_durable ? file_end_ : reach.end(bad, zeros);
+  Position search_end =
+      was_durable ? file_end_ : reach.end(bad, plan_.closed && next_offset_ == plan_.durable_end);
   bool dirty = gap_is_dirty || (!was_durable && claims_segment(boundary));
   std::optional<FoundBatch> first_behind;
   Position search = bad;
