@@ -87,16 +87,15 @@ SearchReach SearchReach::of(const SegmentHeader& header) {
   constexpr std::uint64_t padding = 2 * layout::commit_alignment;
   const std::uint64_t batch =
       header.batch_bytes_max == 0 ? layout::body_bytes_limit : header.batch_bytes_max;
-  return {batch + padding, std::max(batch, layout::commit_bytes_max) + padding};
+  return {std::max(batch, layout::commit_bytes_max) + padding};
 }
 
-Position SearchReach::end(Position bad, bool closed) const {
-  return Position{align_up(bad.value, layout::commit_alignment)} +
-         (closed ? batch_bytes : commit_bytes);
+Position SearchReach::end(Position bad) const {
+  return Position{align_up(bad.value, layout::commit_alignment)} + bytes;
 }
 
 Position SearchReach::end_behind(const FoundBatch& found) const {
-  return end(found.position + found.header.padded_bytes(), false);
+  return end(found.position + found.header.padded_bytes());
 }
 
 bool proves_damage(const FoundBatch& behind, Position bad, Offset next_offset, bool gap_is_dirty) {

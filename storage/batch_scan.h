@@ -69,13 +69,11 @@ bool proves_damage(const FoundBatch& behind, Position bad, Offset next_offset, b
 // How far behind a bad place of a segment a later batch is looked for, where nobody vouches for
 // one.
 struct SearchReach {
-  std::uint64_t batch_bytes;   // its longest batch, with what padding may lie before and behind
-  std::uint64_t commit_bytes;  // its longest commit, in the same way
+  std::uint64_t bytes;  // its longest commit, with what padding may lie before and behind
 
   static SearchReach of(const SegmentHeader& header);
   // A commit that was lost leaves what the file held before: zeros, or another segment's bytes.
-  // `closed`: a clean checkpoint says that this is the end; then one batch further is far enough.
-  Position end(Position bad, bool closed) const;
+  Position end(Position bad) const;
   // A batch was found: what is behind it may be damaged as well.
   Position end_behind(const FoundBatch& found) const;
 };

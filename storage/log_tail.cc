@@ -84,6 +84,8 @@ std::uint64_t LogTail::staged_bytes() const {
 bool LogTail::fits_segment(const BatchHeader& batch) const {
   if (!writer_) return true;
   // The largest batch may have been set higher since the segment was made.
+  // An empty one takes any batch: the next would have the same base, and the same file.
+  if (writer_->staged_position() == segment_layout::first_batch_position) return true;
   const std::uint32_t told = writer_->header().batch_bytes_max;
   return writer_->has_room(batch.padded_bytes()) && (told == 0 || batch.batch_bytes() <= told);
 }
@@ -195,9 +197,12 @@ void LogTail::create_if_wanted(const SegmentWriter& writer) {
 }
 
 void LogTail::start_create(const SegmentWriter& writer, SegmentCreate::Take take) {
+  SegmentHeader header = writer.header();
+  // Until the first batch comes, the longest one may be set higher.
+  if (take == SegmentCreate::Take::fresh) header.batch_bytes_max = 0;
   create_ = std::make_unique<SegmentCreate>(
       environment_.disk, environment_.slabs, environment_.segment_pool, identity_.directory,
-      writer.header(), take, [this](auto made) { on_created(std::move(made)); });
+      std::move(header), take, [this](auto made) { on_created(std::move(made)); });
   create_->start();
 }
 

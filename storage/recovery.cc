@@ -112,7 +112,8 @@ void Recovery::on_listed() {
 // A clean checkpoint stays the newest until the next one is written: only without a newer segment
 // is it about the files that are there.
 bool Recovery::nothing_new_since_close() const {
-  return checkpoint_ && !bases_.empty() && was_closed_in(*checkpoint_, bases_.back());
+  return checkpoint_ && !bases_.empty() && checkpoint_->clean && checkpoint_->segment_id != 0 &&
+         bases_.back() == checkpoint_->segment_base;
 }
 
 void Recovery::read_headers() {
@@ -227,7 +228,6 @@ void Recovery::next_scan() {
   plan.previous_crc = segment->header.previous_crc;
   plan.reach = SearchReach::of(segment->header);
   if (checkpoint_) plan.durable_end = checkpoint_->durable_end;
-  plan.closed = nothing_new_since_close();
   const bool last = at_scan_ + 1 == segments.size();
   if (!last) plan.end_offset = segment->end_offset;
   const bool known = checkpoint_ && checkpoint_->segment_id == plan.segment_id &&

@@ -32,10 +32,6 @@ std::optional<ChainFault> check_link(Segment& before, const Segment& after,
 
 }  // namespace
 
-bool was_closed_in(const Checkpoint& checkpoint, Offset newest_base) {
-  return checkpoint.clean && checkpoint.segment_id != 0 && checkpoint.segment_base == newest_base;
-}
-
 bool must_be_there(const Checkpoint& checkpoint) {
   return checkpoint.segment_id != 0 && (checkpoint.start_offset < checkpoint.durable_end ||
                                         checkpoint.start_offset <= checkpoint.segment_base);

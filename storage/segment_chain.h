@@ -28,9 +28,6 @@ struct ChainFault {
 // a part may not have been carried out. But one that begins at the start or behind it was never let
 // go: its file was durable before a checkpoint named it, and it has taken events since, perhaps,
 // that no later checkpoint knows of.
-// Whether it is of a clean stop, and this is the newest segment still.
-bool was_closed_in(const Checkpoint& checkpoint, Offset newest_base);
-
 bool must_be_there(const Checkpoint& checkpoint);
 // What such a segment holds at least.
 Offset least_end(const Checkpoint& checkpoint);

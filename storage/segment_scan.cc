@@ -123,7 +123,7 @@ void SegmentScan::begin_search() {
     found_.tail_is_dirty = gap_is_dirty_ = true;
   if (expect_.next_offset < plan_.durable_end) return;
   is_bounded_ = true;
-  search_end_ = plan_.reach.end(at_, plan_.closed && expect_.next_offset == plan_.durable_end);
+  search_end_ = plan_.reach.end(at_);
 }
 
 bool SegmentScan::search() {

@@ -37,8 +37,6 @@ class SegmentScan {
     SearchReach reach{};
     // Active: all below it was durable once, as a checkpoint says.
     Offset durable_end = Offset{0};
-    // Active: as a clean checkpoint says, nothing was written behind that.
-    bool closed = false;
   };
   struct Damage {
     OffsetRange offsets;

@@ -273,9 +273,7 @@ void PartitionCheck::walk(Entry& entry, std::optional<Offset> end_offset) {
   IndexCheck index(entry.index);
   std::uint64_t read_before = 0;
   SegmentWalk walk(
-      *reader,
-      {*entry.header, end_offset, checkpoint_ ? checkpoint_->durable_end : Offset{0},
-       !end_offset && checkpoint_ && was_closed_in(*checkpoint_, entry.header->base_offset)},
+      *reader, {*entry.header, end_offset, checkpoint_ ? checkpoint_->durable_end : Offset{0}},
       [&](const BatchView& batch, Position at) {
         index.on_batch(batch.header(), at);
         if (const auto ok = events.check(batch); !ok)

@@ -150,8 +150,7 @@ Result<bool> SegmentWalk::go_on_behind() {
   const bool gap_is_dirty = !was_durable && padding_is_dirty;
   // Where nobody vouches for what is behind, a start of the broker looks no further, either.
   const SearchReach reach = SearchReach::of(plan_.header);
-  Position search_end =
-      was_durable ? file_end_ : reach.end(bad, plan_.closed && next_offset_ == plan_.durable_end);
+  Position search_end = was_durable ? file_end_ : reach.end(bad);
   bool dirty = gap_is_dirty || (!was_durable && claims_segment(boundary));
   std::optional<FoundBatch> first_behind;
   Position search = bad;

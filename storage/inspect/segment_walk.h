@@ -27,8 +27,6 @@ struct WalkPlan {
   std::optional<Offset> end_offset;
   // Active: all below it was durable once, as a checkpoint says.
   Offset durable_end = Offset{0};
-  // Active: as a clean checkpoint says, nothing was written behind that.
-  bool closed = false;
 };
 
 struct WalkDamage {
